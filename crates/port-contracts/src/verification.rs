@@ -1,0 +1,274 @@
+//! The suite of what proofs read (V1, V2), of the audit chain and of the rebuild.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use domain::CampaignKey;
+use domain::invariants::check_campaign;
+use ports::journal::Position;
+use ports::store::{Changes, Scope, TimerWrite, View};
+use ports::verification::{CaseFile, Verification};
+
+use crate::fixtures::{
+    campaigns, command, commit, commit_facts, definition, due, fact_of, key, key_of, look, notice, now, seconds,
+    stored, tenant,
+};
+use crate::orders::{FireDue, Order, carry_out, create, run};
+use crate::queries::{reminder, start};
+use crate::store::StoreHarness;
+
+/// A store with what reads it for proofs.
+#[async_trait]
+pub trait VerificationHarness: StoreHarness {
+    /// What proofs read.
+    fn verification(&self) -> Arc<dyn Verification>;
+
+    /// Changes what the stored fact at `position` says, behind the store's back.
+    async fn forge_record(&self, position: Position);
+}
+
+/// One test per case of the proofs; `$make` gives a fresh [`VerificationHarness`].
+#[macro_export]
+macro_rules! verification_contract {
+    ($make:expr) => {
+        $crate::contract_tests! {
+            $make;
+            verification {
+                a_case_file_has_all_that_the_invariants_speak_of,
+                case_files_are_of_one_moment,
+                an_unreadable_campaign_has_a_case_file_that_says_so,
+                every_campaign_is_met_once_while_others_come,
+                a_command_with_two_effects_is_found,
+                an_untouched_chain_holds_page_by_page,
+                a_forged_record_breaks_the_chain,
+                a_chain_begins_with_the_hash_that_was_given,
+                a_rebuild_restores_what_was_damaged,
+                a_rebuild_of_a_sound_store_changes_nothing,
+            }
+        }
+    };
+}
+
+async fn files(verification: &Arc<dyn Verification>, limit: usize) -> Vec<CaseFile> {
+    let mut all: Vec<CaseFile> = Vec::new();
+    loop {
+        let after = all.last().map(|file| file.key.clone());
+        let page = verification.case_files(after, limit).await.expect("reading");
+        assert!(page.len() <= limit);
+        if page.is_empty() {
+            return all;
+        }
+        all.extend(page);
+    }
+}
+
+fn violations(file: &CaseFile) -> Vec<domain::invariants::Violation> {
+    let stored = file.stored.as_ref().expect("a readable campaign");
+    let log = file.log.as_ref().expect("a readable log");
+    check_campaign(stored, log, &file.pending, &file.failed)
+}
+
+/// A whole life, a reminder, an update and a failed timer.
+async fn some_history(h: &impl VerificationHarness) {
+    let store = h.store();
+    let at = now(&store).await;
+    create(&store, &key("a"), definition(at)).await;
+    create(&store, &key("b"), definition(at)).await;
+    create(&store, &key_of("globex", "a"), definition(at)).await;
+    run(&store, vec![start("a"), reminder("a", "call", at + seconds(900))]).await.expect("a start and a reminder");
+    run(&store, vec![Order::engage(&key("a"), 7).named(command("c-1"))]).await.expect("engagements");
+    h.advance(seconds(2)).await;
+    store.transact(Scope::Due { limit: 10 }, Arc::new(FireDue)).await.expect("b starts");
+}
+
+/// V1: state, log and timers of every campaign of every tenant are there, and fit each other.
+pub async fn a_case_file_has_all_that_the_invariants_speak_of(h: &mut impl VerificationHarness) {
+    some_history(h).await;
+    let given_up = stored(&h.store(), &key("a")).await.expect("it is there").timers[0].id;
+    let fail = TimerWrite::Fail { id: given_up, attempts: 5, error: "no luck".to_owned() };
+    let changes = move |_: &View| Changes { timers: vec![fail.clone()], ..Changes::default() };
+    commit(&h.store(), campaigns(&[key("a")]), changes).await.expect("a timer is given up");
+
+    let all = files(&h.verification(), 2).await;
+    assert_eq!(all.len(), 3);
+    for file in &all {
+        assert_eq!(violations(file), [], "{}", file.key);
+    }
+    let ours = all.iter().find(|file| file.key == key("a")).expect("it is among them");
+    assert_eq!(ours.failed, [given_up]);
+    assert_eq!(ours.log.as_ref().map(Vec::len), Ok(4));
+    assert_eq!(ours.pending.len(), 2);
+}
+
+/// V1: while a campaign goes on, its state, log and timers always fit each other.
+pub async fn case_files_are_of_one_moment(h: &mut impl VerificationHarness) {
+    const STEPS: u64 = 60;
+    let store = h.store();
+    let at = now(&store).await;
+    create(&store, &key("spring"), definition(at)).await;
+    run(&store, vec![start("spring")]).await.expect("it starts");
+    let writer = tokio::spawn(async move {
+        for n in 1..=STEPS {
+            let at = at + seconds(600);
+            let orders = vec![Order::engage(&key("spring"), n), reminder("spring", &format!("r-{n}"), at)];
+            run(&store, orders).await.expect("a step");
+        }
+    });
+    loop {
+        let all = files(&h.verification(), 10).await;
+        assert_eq!(violations(&all[0]), []);
+        if all[0].stored.as_ref().is_ok_and(|campaign| campaign.engagements == STEPS) {
+            break;
+        }
+    }
+    writer.await.expect("the writer ends well");
+}
+
+/// V1: what cannot be read is told, and does not hide the others.
+pub async fn an_unreadable_campaign_has_a_case_file_that_says_so(h: &mut impl VerificationHarness) {
+    some_history(h).await;
+    h.spoil_campaign(&key("a")).await;
+    let all = files(&h.verification(), 10).await;
+    let unreadable: Vec<_> = all.iter().filter(|file| file.stored.is_err()).map(|file| &file.key).collect();
+    assert_eq!((all.len(), unreadable), (3, vec![&key("a")]));
+    assert!(all.iter().all(|file| file.log.is_ok()), "the logs are whole");
+}
+
+/// V2: every campaign is met exactly once, by key, also while others come before and behind.
+pub async fn every_campaign_is_met_once_while_others_come(h: &mut impl VerificationHarness) {
+    let store = h.store();
+    let at = now(&store).await;
+    let mut wanted: Vec<CampaignKey> = Vec::new();
+    for of in ["acme", "globex"] {
+        for n in 10..20 {
+            wanted.push(key_of(of, &format!("c-{n}")));
+        }
+    }
+    run(&store, wanted.iter().map(|key| Order::create(key, definition(at))).collect()).await.expect("twenty");
+    let (mut met, mut after, mut round) = (Vec::new(), None, 0);
+    loop {
+        let page = h.verification().case_files(after, 3).await.expect("reading");
+        let Some(last) = page.last() else { break };
+        after = Some(last.key.clone());
+        met.extend(page.into_iter().map(|file| file.key));
+        for of in ["aaa", "acme", "zzz"] {
+            if round < 5 {
+                create(&store, &key_of(of, &format!("c-1{round}-new")), definition(at)).await;
+            }
+        }
+        round += 1;
+    }
+    assert!(met.is_sorted() && met.windows(2).all(|two| two[0] != two[1]), "{met:?}");
+    wanted.retain(|key| !met.contains(key));
+    assert!(wanted.is_empty(), "never met: {wanted:?}");
+}
+
+/// INV-7: a command that stands in the journal for two decisions is found; one decision of several facts is none.
+pub async fn a_command_with_two_effects_is_found(h: &mut impl VerificationHarness) {
+    let store = h.store();
+    let at = now(&store).await;
+    let target = domain::Definition { target_engagements: Some(5), close_on_target: true, ..definition(at) };
+    create(&store, &key("spring"), target).await;
+    run(&store, vec![start("spring")]).await.expect("it starts");
+    run(&store, vec![Order::engage(&key("spring"), 9).named(command("c-1"))]).await.expect("three facts, one command");
+    assert_eq!(h.verification().doubled_commands(10).await.expect("asking"), []);
+
+    create(&store, &key("autumn"), definition(at)).await;
+    run(&store, vec![start("autumn")]).await.expect("it starts");
+    for total in [1, 2] {
+        h.advance(seconds(1)).await;
+        // A store without an inbox would do this.
+        let twice = Order::engage(&key("autumn"), total).named(command("c-2"));
+        let forgetful =
+            move |view: &View| Changes { inbox: Vec::new(), ..carry_out(view, std::slice::from_ref(&twice)) };
+        commit(&store, campaigns(&[key("autumn")]), forgetful).await.expect("an effect");
+    }
+    let found = h.verification().doubled_commands(10).await.expect("asking");
+    assert_eq!(found, [("acme/c-2".to_owned(), 2)]);
+}
+
+/// The chain's last position and hash, read in pages of `limit`; it must hold.
+async fn sound_chain(h: &impl VerificationHarness, limit: usize) -> (Position, String, u64) {
+    let (mut last, mut hash, mut checked) = (Position::START, String::new(), 0);
+    loop {
+        let page = h.verification().check_chain(last, &hash, limit).await.expect("checking");
+        assert_eq!(page.faults, [], "after {last}");
+        checked += page.checked;
+        (last, hash) = (page.last, page.hash);
+        if page.done {
+            return (last, hash, checked);
+        }
+    }
+}
+
+/// The audit chain of a store that nobody touched holds, whatever the size of the page, and grows with every fact.
+pub async fn an_untouched_chain_holds_page_by_page(h: &mut impl VerificationHarness) {
+    assert_eq!(sound_chain(h, 10).await.2, 0, "an empty journal has nothing to check");
+    some_history(h).await;
+    let whole = sound_chain(h, 1_000).await;
+    assert_eq!(sound_chain(h, 1).await, whole);
+    assert_eq!(sound_chain(h, 3).await, whole);
+    assert_eq!(whole.0, Position(whole.2));
+    let at = now(&h.store()).await;
+    commit_facts(&h.store(), vec![notice(at, "one"), fact_of(&tenant("globex"), at, notice(at, "x").entry)]).await;
+    h.reopen().await;
+    let longer = sound_chain(h, 1_000).await;
+    assert_eq!(longer.0, Position(whole.0.0 + 2));
+    assert_ne!(longer.1, whole.1);
+}
+
+/// A record that was changed behind the store's back is found, and named.
+pub async fn a_forged_record_breaks_the_chain(h: &mut impl VerificationHarness) {
+    some_history(h).await;
+    h.forge_record(Position(3)).await;
+    let page = h.verification().check_chain(Position::START, "", 1_000).await.expect("checking");
+    assert!(page.faults.iter().any(|fault| fault.position == Position(3)), "{:?}", page.faults);
+}
+
+/// Who remembers a hash from elsewhere, an anchor, learns whether the chain still begins there.
+pub async fn a_chain_begins_with_the_hash_that_was_given(h: &mut impl VerificationHarness) {
+    some_history(h).await;
+    let anchor = h.verification().check_chain(Position::START, "", 3).await.expect("checking");
+    let next = h.verification().check_chain(anchor.last, &anchor.hash, 1_000).await.expect("checking");
+    assert_eq!((next.faults.len(), next.done), (0, true));
+    let other = "ab".repeat(32);
+    let wrong = h.verification().check_chain(anchor.last, &other, 1_000).await.expect("checking");
+    assert!(!wrong.faults.is_empty(), "the anchor is another one");
+}
+
+/// A rebuild writes state and timers as the journal has them.
+pub async fn a_rebuild_restores_what_was_damaged(h: &mut impl VerificationHarness) {
+    some_history(h).await;
+    let at = now(&h.store()).await;
+    let before = create(&h.store(), &key("late"), definition(at)).await;
+    let (a, b) = (key("a"), key("b"));
+    let whole = (stored(&h.store(), &a).await, stored(&h.store(), &b).await);
+    h.spoil_campaign(&a).await;
+    let lost = TimerWrite::Cancel { id: before.timers[0].id };
+    let changes = move |_: &View| Changes { timers: vec![lost.clone()], ..Changes::default() };
+    commit(&h.store(), campaigns(&[key("late")]), changes).await.expect("a timer is lost");
+
+    let report = h.verification().rebuild().await.expect("rebuilding");
+    assert_eq!(report.campaigns, 4);
+    assert!(report.repaired >= 1 && report.unreadable.is_empty(), "{report:?}");
+    assert_eq!((stored(&h.store(), &a).await, stored(&h.store(), &b).await), whole);
+    for file in files(&h.verification(), 10).await {
+        assert_eq!(violations(&file), [], "{}", file.key);
+    }
+    h.advance(seconds(2)).await;
+    assert_eq!(look(&h.store(), due()).await.due.len(), 1, "the lost timer is armed again");
+}
+
+/// Where nothing is wrong, a rebuild finds nothing, and the journal stays as it is.
+pub async fn a_rebuild_of_a_sound_store_changes_nothing(h: &mut impl VerificationHarness) {
+    some_history(h).await;
+    let (before, chain) = (files(&h.verification(), 10).await, sound_chain(h, 1_000).await);
+    let report = h.verification().rebuild().await.expect("rebuilding");
+    assert_eq!((report.campaigns, report.repaired, report.unreadable.len()), (3, 0, 0));
+    let after = files(&h.verification(), 10).await;
+    for (before, after) in before.iter().zip(&after) {
+        assert_eq!((&before.stored, &before.log), (&after.stored, &after.log));
+        assert_eq!(violations(after), []);
+    }
+    assert_eq!(sound_chain(h, 1_000).await, chain);
+}

@@ -1,0 +1,78 @@
+//! What `lifecycle verify`, `audit verify` and `replay` read, in batches, on a live store.
+//!
+//! Rules:
+//! * **V1** A file's state, log and timers were true at the same moment.
+//! * **V2** Every campaign is met exactly once, also while others are added.
+
+use async_trait::async_trait;
+use domain::{Campaign, CampaignKey, Step, Timer, TimerId};
+
+use crate::PortError;
+use crate::journal::Position;
+
+/// One campaign with everything that its invariants speak of.
+#[derive(Debug, Clone)]
+pub struct CaseFile {
+    /// Which.
+    pub key: CampaignKey,
+    /// Its stored state, or why it cannot be read.
+    pub stored: Result<Campaign, String>,
+    /// Its log, or why it cannot be read.
+    pub log: Result<Vec<Step>, String>,
+    /// Its timers in state PENDING.
+    pub pending: Vec<Timer>,
+    /// Its timers in state FAILED.
+    pub failed: Vec<TimerId>,
+}
+
+/// One link of the audit chain, as the store checked it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChainPage {
+    /// The last position that was checked; the start when there was nothing more.
+    pub last: Position,
+    /// The hash at that position, in hex.
+    pub hash: String,
+    /// How many records were checked.
+    pub checked: u64,
+    /// What is wrong, at most 100.
+    pub faults: Vec<ChainFault>,
+    /// Whether this was the end.
+    pub done: bool,
+}
+
+/// A place where the chain does not hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChainFault {
+    /// Where.
+    pub position: Position,
+    /// What is wrong.
+    pub detail: String,
+}
+
+/// Reads for proofs.
+#[cfg_attr(feature = "mocks", mockall::automock)]
+#[async_trait]
+pub trait Verification: Send + Sync + 'static {
+    /// At most `limit` campaigns after `after`, by key.
+    async fn case_files(&self, after: Option<CampaignKey>, limit: usize) -> Result<Vec<CaseFile>, PortError>;
+
+    /// Commands that stand in the journal for more than one decision, at most `limit`: tenant/id and how often (INV-7).
+    async fn doubled_commands(&self, limit: usize) -> Result<Vec<(String, u64)>, PortError>;
+
+    /// Recomputes at most `limit` links of the chain after `after`, whose hash must be `hash` (empty at the start).
+    async fn check_chain(&self, after: Position, hash: &str, limit: usize) -> Result<ChainPage, PortError>;
+
+    /// Writes every campaign's state and timer table anew from the journal; answers how many were different.
+    async fn rebuild(&self) -> Result<RebuildReport, PortError>;
+}
+
+/// What a rebuild did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RebuildReport {
+    /// Campaigns folded.
+    pub campaigns: u64,
+    /// Those whose stored state was different, or missing.
+    pub repaired: u64,
+    /// Those whose log cannot be folded; left as they are.
+    pub unreadable: Vec<CampaignKey>,
+}
