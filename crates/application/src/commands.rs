@@ -1,0 +1,295 @@
+//! Commands from outside: queued, batched, committed, answered.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::{Campaign, CampaignKey, Command, CommandId};
+use ports::PortError;
+use ports::cache::Cache;
+use ports::clock::Ids;
+use ports::journal::Actor;
+use ports::query::Queries;
+use ports::store::{InboxEntry, MAX_BATCH, Outcome, Store};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use crate::Policies;
+use crate::command_batch::{CommandBatch, Verdict};
+use crate::history::campaign_at;
+
+/// One command as it comes from outside.
+#[derive(Debug, Clone)]
+pub struct CommandRequest {
+    /// The campaign that it is about.
+    pub key: CampaignKey,
+    /// The sender's id of it; made by us when the sender gave none.
+    pub id: CommandId,
+    /// Whether the id is the sender's, so that it may come again: its answer is remembered.
+    pub remember: bool,
+    /// A digest of its content.
+    pub fingerprint: [u8; 32],
+    /// What it asks for.
+    pub command: Command,
+    /// The version that the sender decided on.
+    pub expected_version: Option<u64>,
+    /// Who asks.
+    pub actor: Actor,
+    /// What the sender follows it by.
+    pub correlation: Option<String>,
+}
+
+/// What a command came to.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// Its outcome; for a command that came again, the first one.
+    pub outcome: Outcome,
+    /// The campaign after it (for a command that came again: as it was then). None when there is no such campaign.
+    pub campaign: Option<Arc<Campaign>>,
+    /// Whether it came again.
+    pub replayed: bool,
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum SubmitError {
+    /// The id was used for a command with other content.
+    #[error("this command id was used before for a different command")]
+    KeyReused,
+    /// Too many commands wait already; come back later. Nothing happened.
+    #[error("too many commands are waiting")]
+    Overloaded,
+    /// The service is stopping. Nothing happened.
+    #[error("the service is stopping")]
+    Stopping,
+    /// The command cannot be processed: it failed alone, too. Nothing happened.
+    #[error("the command cannot be processed: {0}")]
+    Poison(String),
+    /// The store failed.
+    #[error(transparent)]
+    Store(Arc<PortError>),
+}
+
+impl From<PortError> for SubmitError {
+    fn from(error: PortError) -> Self {
+        Self::Store(Arc::new(error))
+    }
+}
+
+/// Limits of the command queue.
+#[derive(Debug, Clone, Copy)]
+pub struct CommandSettings {
+    /// How many commands may wait.
+    pub queue: usize,
+    /// How many go into one commit, at most [`MAX_BATCH`].
+    pub batch: usize,
+}
+
+impl Default for CommandSettings {
+    fn default() -> Self {
+        Self { queue: 10_000, batch: 500 }
+    }
+}
+
+struct Waiting {
+    request: CommandRequest,
+    answer: oneshot::Sender<Result<Verdict, SubmitError>>,
+}
+
+/// Takes commands.
+pub struct Commands {
+    queue: mpsc::Sender<Waiting>,
+    queries: Arc<dyn Queries>,
+}
+
+/// Handles the commands that [`Commands`] takes.
+pub struct CommandWorker {
+    queue: mpsc::Receiver<Waiting>,
+    store: Arc<dyn Store>,
+    cache: Arc<dyn Cache>,
+    ids: Arc<dyn Ids>,
+    policies: Arc<Policies>,
+    batch: usize,
+}
+
+/// How often a batch is tried again at once when its outcome is not known or somebody else came first.
+const QUICK_RETRIES: u32 = 5;
+
+impl Commands {
+    /// The two ends of the command queue: the worker must be [run](CommandWorker::run).
+    pub fn new(
+        store: Arc<dyn Store>,
+        queries: Arc<dyn Queries>,
+        cache: Arc<dyn Cache>,
+        ids: Arc<dyn Ids>,
+        policies: Arc<Policies>,
+        settings: CommandSettings,
+    ) -> (Self, CommandWorker) {
+        let (sender, receiver) = mpsc::channel(settings.queue.max(1));
+        let batch = settings.batch.clamp(1, MAX_BATCH);
+        (Self { queue: sender, queries }, CommandWorker { queue: receiver, store, cache, ids, policies, batch })
+    }
+
+    /// The share of the queue that is taken, 0 to 1.
+    pub fn fill(&self) -> f64 {
+        let free = self.queue.capacity();
+        let all = self.queue.max_capacity();
+        #[expect(clippy::cast_precision_loss, reason = "a queue has far fewer than 2^52 places")]
+        let fill = (all - free) as f64 / all as f64;
+        fill
+    }
+
+    /// Handles one command; refuses it at once when too many wait.
+    ///
+    /// # Errors
+    /// [`SubmitError`].
+    pub async fn submit(&self, request: CommandRequest) -> Result<Answer, SubmitError> {
+        let (answer, verdict) = oneshot::channel();
+        self.queue.try_send(Waiting { request, answer }).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => SubmitError::Overloaded,
+            mpsc::error::TrySendError::Closed(_) => SubmitError::Stopping,
+        })?;
+        self.answer(verdict.await.unwrap_or(Err(SubmitError::Stopping))).await
+    }
+
+    /// Handles many, in order, waiting for room in the queue; one answer each, in their order.
+    pub async fn submit_all(&self, requests: Vec<CommandRequest>) -> Vec<Result<Answer, SubmitError>> {
+        let mut waiting = Vec::with_capacity(requests.len());
+        for request in requests {
+            let (answer, verdict) = oneshot::channel();
+            let sent = self.queue.send(Waiting { request, answer }).await;
+            waiting.push(sent.map(|()| verdict));
+        }
+        let mut answers = Vec::with_capacity(waiting.len());
+        for verdict in waiting {
+            answers.push(match verdict {
+                Ok(verdict) => self.answer(verdict.await.unwrap_or(Err(SubmitError::Stopping))).await,
+                Err(_closed) => Err(SubmitError::Stopping),
+            });
+        }
+        answers
+    }
+
+    async fn answer(&self, verdict: Result<Verdict, SubmitError>) -> Result<Answer, SubmitError> {
+        match verdict? {
+            Verdict::Decided { outcome, campaign } => Ok(Answer { outcome, campaign, replayed: false }),
+            Verdict::Remembered(entry) => self.remembered(entry).await,
+            Verdict::KeyReused => Err(SubmitError::KeyReused),
+            Verdict::Poison(error) => Err(SubmitError::Poison(error)),
+        }
+    }
+
+    async fn remembered(&self, entry: InboxEntry) -> Result<Answer, SubmitError> {
+        let InboxEntry { key, outcome, .. } = entry;
+        let campaign = match &outcome {
+            Outcome::Applied { version } | Outcome::Unchanged { version } => {
+                campaign_at(self.queries.as_ref(), &key, *version).await?.map(Arc::new)
+            }
+            Outcome::Rejected { .. } => None,
+        };
+        Ok(Answer { outcome, campaign, replayed: true })
+    }
+}
+
+impl CommandWorker {
+    /// Handles commands until `shutdown`, and then those that already wait.
+    pub async fn run(mut self, shutdown: CancellationToken) {
+        let mut waiting = Vec::with_capacity(self.batch);
+        loop {
+            let taken = tokio::select! {
+                biased;
+                () = shutdown.cancelled() => break,
+                taken = self.queue.recv_many(&mut waiting, self.batch) => taken,
+            };
+            if taken == 0 {
+                return;
+            }
+            self.process(std::mem::take(&mut waiting)).await;
+        }
+        self.queue.close();
+        while self.queue.recv_many(&mut waiting, self.batch).await > 0 {
+            self.process(std::mem::take(&mut waiting)).await;
+        }
+    }
+
+    /// Commits a batch. One that the store refuses is split until the bad command stands alone.
+    async fn process(&self, batch: Vec<Waiting>) {
+        let mut portions = vec![batch];
+        while let Some(mut batch) = portions.pop() {
+            let requests: Vec<_> = batch.iter().map(|w| w.request.clone()).collect();
+            match self.commit(requests).await {
+                Ok(verdicts) => {
+                    for (waiting, verdict) in batch.into_iter().zip(verdicts) {
+                        count(&waiting.request, &verdict);
+                        // Whoever asked may have gone; the commit stands.
+                        let _ = waiting.answer.send(Ok(verdict));
+                    }
+                }
+                Err(error) if !error.may_retry() && batch.len() > 1 => {
+                    let second = batch.split_off(batch.len() / 2);
+                    portions.push(second);
+                    portions.push(batch);
+                }
+                Err(error) => {
+                    let error = if error.may_retry() {
+                        SubmitError::from(error)
+                    } else {
+                        SubmitError::Poison(error.to_string())
+                    };
+                    tracing::warn!(commands = batch.len(), %error, "commands failed");
+                    for waiting in batch {
+                        let _ = waiting.answer.send(Err(error.clone()));
+                    }
+                }
+            }
+        }
+    }
+
+    async fn commit(&self, requests: Vec<CommandRequest>) -> Result<Vec<Verdict>, PortError> {
+        // What nobody remembers must not run twice when the first outcome is not known.
+        let may_repeat = requests.iter().all(|r| r.remember);
+        let decision = Arc::new(CommandBatch::new(requests, Arc::clone(&self.policies), Arc::clone(&self.ids)));
+        let mut tries = 0;
+        loop {
+            match self.store.transact(decision.scope(), decision.clone()).await {
+                Ok(_) => break,
+                Err(error) => {
+                    let again = match &error {
+                        PortError::Contended { .. } => true,
+                        PortError::Unknown { .. } => may_repeat,
+                        PortError::Unavailable { .. } | PortError::Refused { .. } | PortError::Corrupt { .. } => false,
+                    };
+                    tries += 1;
+                    if !again || tries > QUICK_RETRIES {
+                        return Err(error);
+                    }
+                    tokio::time::sleep(Duration::from_millis(5 << tries)).await;
+                }
+            }
+        }
+        let verdicts = decision.verdicts();
+        // Before anybody is answered: who reads after writing must not meet an older campaign.
+        self.cache.put(changed_campaigns(&verdicts)).await;
+        Ok(verdicts)
+    }
+}
+
+fn changed_campaigns(verdicts: &[Verdict]) -> Vec<Arc<Campaign>> {
+    let changed = verdicts.iter().filter_map(|verdict| match verdict {
+        Verdict::Decided { outcome: Outcome::Applied { .. }, campaign } => campaign.clone(),
+        Verdict::Decided { .. } | Verdict::Remembered(_) | Verdict::KeyReused | Verdict::Poison(_) => None,
+    });
+    changed.collect()
+}
+
+fn count(request: &CommandRequest, verdict: &Verdict) {
+    let outcome = match verdict {
+        Verdict::Decided { outcome: Outcome::Applied { .. }, .. } => "applied",
+        Verdict::Decided { outcome: Outcome::Unchanged { .. }, .. } => "unchanged",
+        Verdict::Decided { outcome: Outcome::Rejected { .. }, .. } => "rejected",
+        Verdict::Remembered(_) => "duplicate",
+        Verdict::KeyReused => "key_reused",
+        Verdict::Poison(_) => "failed",
+    };
+    metrics::counter!("lifecycle_commands_total", "command" => request.command.name(), "outcome" => outcome)
+        .increment(1);
+}

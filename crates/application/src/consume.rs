@@ -1,0 +1,218 @@
+//! The consumer: reads events of other services, handles them, and acknowledges them after the commit.
+//!
+//! An event about a campaign that is not known yet waits for its create (behind it, later events about the same campaign
+//! wait too, so that the last word stays the last); after the retry window it is a dead letter.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ports::PortError;
+use ports::clock::{Clock, Ids};
+use ports::dead_letters::DeadLetters;
+use ports::inbound::{Delivery, EntryId, Inbound, InboundEvent};
+use ports::journal::{Actor, ActorKind};
+use ports::store::Outcome;
+use ports::wakeups::Wakeups;
+use tokio_util::sync::CancellationToken;
+
+use crate::commands::{Answer, CommandRequest, Commands, SubmitError};
+use crate::heartbeat::Heartbeat;
+use crate::letters;
+use crate::waiting_room::{Arrival, WaitingRoom};
+
+/// How events are consumed.
+#[derive(Debug, Clone, Copy)]
+pub struct ConsumerSettings {
+    /// How many entries are read at once.
+    pub batch: usize,
+    /// How long an event waits for its campaign to become known.
+    pub retry_window: Duration,
+    /// How many events may wait so; beyond, the oldest become dead letters at once.
+    pub waiting: usize,
+    /// After how long an entry of another consumer is taken over.
+    pub take_over_after: Duration,
+}
+
+impl Default for ConsumerSettings {
+    fn default() -> Self {
+        Self {
+            batch: 500,
+            retry_window: Duration::from_mins(1),
+            waiting: 10_000,
+            take_over_after: Duration::from_secs(5),
+        }
+    }
+}
+
+/// How long one read waits for entries.
+const READ_WAIT: Duration = Duration::from_secs(2);
+/// How often entries of other consumers are looked for.
+const TAKE_OVER_EVERY: Duration = Duration::from_secs(2);
+
+/// What the consumer works with.
+#[derive(Clone)]
+pub struct ConsumerParts {
+    /// The inbound stream.
+    pub inbound: Arc<dyn Inbound>,
+    /// Where events go.
+    pub commands: Arc<Commands>,
+    /// Where events go that cannot be processed.
+    pub dead_letters: Arc<dyn DeadLetters>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Identity.
+    pub ids: Arc<dyn Ids>,
+    /// Hints.
+    pub wakeups: Arc<dyn Wakeups>,
+}
+
+/// Consumes events.
+pub struct Consumer {
+    parts: ConsumerParts,
+    /// This consumer's name, unique per process.
+    name: String,
+    settings: ConsumerSettings,
+    heartbeat: Heartbeat,
+}
+
+/// What is to be done with an entry once its command was submitted.
+enum Fate {
+    /// It is dealt with.
+    Done,
+    /// Its campaign is not known (yet).
+    Unknown,
+    /// It will never work: a dead letter.
+    Dead { code: &'static str, error: String },
+    /// It was not handled at all, through no fault of its own.
+    Again,
+}
+
+impl Consumer {
+    /// A consumer, not yet running.
+    pub fn new(parts: ConsumerParts, name: String, settings: ConsumerSettings, heartbeat: Heartbeat) -> Self {
+        Self { parts, name, settings, heartbeat }
+    }
+
+    /// Consumes until `shutdown`. What is not dealt with then stays pending and comes again.
+    pub async fn run(&self, shutdown: CancellationToken) {
+        let mut room = WaitingRoom::new(self.settings.retry_window, self.settings.waiting);
+        let mut next_take_over = self.parts.clock.now();
+        while !shutdown.is_cancelled() {
+            let result = tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return,
+                result = self.round(&mut room, &mut next_take_over) => result,
+            };
+            match result {
+                Ok(()) => self.heartbeat.beat(self.parts.clock.now()),
+                Err(error) => {
+                    tracing::error!(error = &error as &dyn std::error::Error, "events cannot be consumed");
+                    tokio::select! {
+                        biased;
+                        () = shutdown.cancelled() => return,
+                        () = tokio::time::sleep(Duration::from_millis(500)) => {}
+                    }
+                }
+            }
+        }
+    }
+
+    async fn round(&self, room: &mut WaitingRoom, next_take_over: &mut domain::Timestamp) -> Result<(), PortError> {
+        let now = self.parts.clock.now();
+        let mut deliveries = Vec::new();
+        if now >= *next_take_over {
+            let idle = self.settings.take_over_after;
+            let taken = self.parts.inbound.reclaim(&self.name, idle, self.settings.batch).await?;
+            deliveries.extend(taken.into_iter().filter(|d| !room.holds(&d.id)));
+            *next_take_over = now + chrono::TimeDelta::from_std(TAKE_OVER_EVERY).unwrap_or_default();
+        }
+        if deliveries.is_empty() {
+            let wait = room.next_try().map_or(READ_WAIT, |at| (at - now).to_std().unwrap_or_default().min(READ_WAIT));
+            deliveries = self.parts.inbound.fetch(&self.name, self.settings.batch, wait).await?;
+        }
+        self.handle(room, deliveries).await
+    }
+
+    /// Handles new deliveries and those whose time has come in the waiting room.
+    async fn handle(&self, room: &mut WaitingRoom, deliveries: Vec<Delivery>) -> Result<(), PortError> {
+        let now = self.parts.clock.now();
+        let mut done: Vec<EntryId> = Vec::new();
+        let mut dead = Vec::new();
+        let mut readable = Vec::with_capacity(deliveries.len());
+        for delivery in deliveries {
+            match &delivery.event {
+                Ok(event) => readable.push(Arrival { event: event.clone(), delivery, since: now }),
+                Err(why) => {
+                    dead.push(letters::of_entry(&delivery, &why.code, &why.message, now, self.parts.ids.next()));
+                    done.push(delivery.id);
+                }
+            }
+        }
+        let mut ready = room.admit(readable, now);
+        while !ready.is_empty() {
+            let requests = ready.iter().map(|a| request_of(&a.event)).collect();
+            let answers = self.parts.commands.submit_all(requests).await;
+            let mut again = Vec::new();
+            for (arrival, answer) in ready.into_iter().zip(answers) {
+                match fate(answer) {
+                    Fate::Done => done.push(arrival.delivery.id),
+                    Fate::Unknown => {
+                        if let Some(late) = room.wait(arrival, now) {
+                            let error = "its campaign did not become known in time";
+                            let id = self.parts.ids.next();
+                            dead.push(letters::of_entry(&late.delivery, "unknown_campaign", error, now, id));
+                            done.push(late.delivery.id);
+                        }
+                    }
+                    Fate::Dead { code, error } => {
+                        dead.push(letters::of_entry(&arrival.delivery, code, &error, now, self.parts.ids.next()));
+                        done.push(arrival.delivery.id);
+                    }
+                    Fate::Again => again.push(arrival),
+                }
+            }
+            ready = again;
+            if !ready.is_empty() {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        }
+        // First kept, then acknowledged: dying in between repeats, and repeating is harmless.
+        if !dead.is_empty() {
+            metrics::counter!("lifecycle_dead_letters_total", "kind" => "event").increment(dead.len() as u64);
+            self.parts.dead_letters.add(dead).await?;
+        }
+        if !done.is_empty() {
+            self.parts.inbound.acknowledge(&done).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The command that an event is.
+pub(crate) fn request_of(event: &InboundEvent) -> CommandRequest {
+    CommandRequest {
+        key: event.key.clone(),
+        id: event.id.clone(),
+        remember: true,
+        fingerprint: event.fingerprint,
+        command: event.command.clone(),
+        expected_version: event.expected_version,
+        actor: Actor { kind: ActorKind::Producer, subject: event.source.clone() },
+        correlation: event.correlation.clone(),
+    }
+}
+
+fn fate(answer: Result<Answer, SubmitError>) -> Fate {
+    match answer {
+        Ok(Answer { outcome: Outcome::Rejected { code, .. }, .. })
+            if code == domain::Rejection::UnknownCampaign.code() =>
+        {
+            Fate::Unknown
+        }
+        // A rejection is an answer: it is in the journal, and on the stream as `command.rejected`.
+        Ok(_) => Fate::Done,
+        Err(error @ SubmitError::KeyReused) => Fate::Dead { code: "key_reused", error: error.to_string() },
+        Err(SubmitError::Poison(error)) => Fate::Dead { code: "processing_failed", error },
+        Err(SubmitError::Overloaded | SubmitError::Stopping | SubmitError::Store(_)) => Fate::Again,
+    }
+}
