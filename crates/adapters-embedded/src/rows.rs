@@ -1,0 +1,173 @@
+//! Rows and the values that they hold. How campaigns and entries look inside their text is `wire::stored`'s business.
+
+use diesel::prelude::*;
+use domain::{
+    Campaign, CampaignId, CampaignKey, CommandId, JsonText, LifecycleTimer, TenantId, Timer, TimerId, TimerKind,
+    TimerName, Timestamp,
+};
+use ports::journal::{Actor, ActorKind, Cause, Fact, Position, Record};
+use ports::query::{TimerRow, TimerState};
+use uuid::Uuid;
+
+use crate::failure::{Failure, corrupt};
+use crate::schema::{journal, timers};
+
+/// An unsigned number as SQLite keeps it; what does not fit is beyond every limit of the domain.
+pub(crate) fn int(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// A number of a column that a CHECK keeps from being negative.
+pub(crate) fn uint(value: i64) -> u64 {
+    u64::try_from(value).unwrap_or(0)
+}
+
+/// A limit of a query.
+pub(crate) fn limit_of(limit: usize, most: usize) -> i64 {
+    i64::try_from(limit.min(most)).unwrap_or(i64::MAX)
+}
+
+/// Microseconds since 1970.
+pub(crate) fn micros(at: Timestamp) -> i64 {
+    wire::time::micros(at)
+}
+
+/// The instant of a column.
+pub(crate) fn instant(micros: i64) -> Result<Timestamp, Failure> {
+    wire::time::from_micros(micros).ok_or_else(|| corrupt(format!("{micros} is no instant")))
+}
+
+/// The id of a column.
+pub(crate) fn uuid(bytes: &[u8]) -> Result<Uuid, Failure> {
+    Uuid::from_slice(bytes).map_err(|e| corrupt(e.to_string()))
+}
+
+/// A short text of a column, checked again.
+pub(crate) fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str, what: &str) -> Result<T, Failure> {
+    text.parse().map_err(|e| corrupt(format!("{what} {text:?} {e}")))
+}
+
+/// A key out of two columns.
+pub(crate) fn key(tenant: &str, id: &str) -> Result<CampaignKey, Failure> {
+    Ok(CampaignKey { tenant: parse::<TenantId>(tenant, "tenant")?, id: parse::<CampaignId>(id, "campaign")? })
+}
+
+/// The campaign in a row's text, or why it cannot be read.
+pub(crate) fn campaign(key: &CampaignKey, body: &str) -> Result<Campaign, String> {
+    wire::stored::decode_campaign(key, body).map_err(|e| e.to_string())
+}
+
+/// A row of the journal.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
+#[diesel(table_name = journal)]
+pub(crate) struct JournalRow {
+    pub(crate) position: i64,
+    pub(crate) id: Vec<u8>,
+    pub(crate) at: i64,
+    pub(crate) tenant: String,
+    pub(crate) actor_kind: String,
+    pub(crate) actor_subject: String,
+    pub(crate) command: Option<String>,
+    pub(crate) correlation: Option<String>,
+    pub(crate) kind: String,
+    pub(crate) data: String,
+}
+
+impl JournalRow {
+    pub(crate) fn record(&self) -> Result<Record, Failure> {
+        let entry = wire::stored::decode_entry(&self.kind, &self.data)
+            .map_err(|e| corrupt(format!("journal position {}: {e}", self.position)))?;
+        let kind = ActorKind::ALL.into_iter().find(|k| k.as_str() == self.actor_kind);
+        let kind = kind.ok_or_else(|| corrupt(format!("actor kind {:?}", self.actor_kind)))?;
+        let command = self.command.as_deref().map(|c| parse::<CommandId>(c, "command")).transpose()?;
+        Ok(Record {
+            position: Position(uint(self.position)),
+            fact: Fact {
+                id: uuid(&self.id)?,
+                at: instant(self.at)?,
+                tenant: parse(&self.tenant, "tenant")?,
+                actor: Actor { kind, subject: self.actor_subject.clone() },
+                cause: Cause { command, correlation: self.correlation.clone() },
+                entry,
+            },
+        })
+    }
+}
+
+/// What a timer is, in the timer table.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
+#[diesel(table_name = timers)]
+pub(crate) struct TimerCore {
+    pub(crate) id: Vec<u8>,
+    pub(crate) kind: String,
+    pub(crate) name: String,
+    pub(crate) due_at: i64,
+    pub(crate) generation: i64,
+    pub(crate) payload: Option<String>,
+}
+
+impl TimerCore {
+    pub(crate) fn timer(&self) -> Result<Timer, Failure> {
+        Ok(Timer {
+            id: TimerId(uuid(&self.id)?),
+            kind: timer_kind(&self.kind, &self.name)?,
+            due: instant(self.due_at)?,
+            generation: uint(self.generation),
+            payload: self
+                .payload
+                .as_deref()
+                .map(JsonText::new)
+                .transpose()
+                .map_err(|e| corrupt(format!("timer payload {e}")))?,
+        })
+    }
+}
+
+/// How a timer stands, in the timer table.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
+#[diesel(table_name = timers)]
+pub(crate) struct TimerProgress {
+    pub(crate) state: String,
+    pub(crate) held: i64,
+    pub(crate) attempts: i64,
+    pub(crate) retry_at: Option<i64>,
+    pub(crate) error: Option<String>,
+    pub(crate) completed_at: Option<i64>,
+}
+
+/// The whole row, but for what is only an index.
+pub(crate) fn timer_row(key: CampaignKey, core: &TimerCore, progress: TimerProgress) -> Result<TimerRow, Failure> {
+    let state = TimerState::ALL.into_iter().find(|s| s.as_str() == progress.state);
+    Ok(TimerRow {
+        key,
+        timer: core.timer()?,
+        state: state.ok_or_else(|| corrupt(format!("timer state {:?}", progress.state)))?,
+        held: progress.held != 0,
+        attempts: attempts(progress.attempts),
+        retry_at: progress.retry_at.map(instant).transpose()?,
+        error: progress.error,
+        completed_at: progress.completed_at.map(instant).transpose()?,
+    })
+}
+
+/// A count of attempts.
+pub(crate) fn attempts(value: i64) -> u32 {
+    u32::try_from(value).unwrap_or(u32::MAX)
+}
+
+fn timer_kind(kind: &str, name: &str) -> Result<TimerKind, Failure> {
+    if let Some(kind) = LifecycleTimer::ALL.into_iter().find(|k| k.as_str() == kind) {
+        return Ok(TimerKind::Lifecycle(kind));
+    }
+    Ok(TimerKind::Custom(parse::<TimerName>(name, "timer name")?))
+}
+
+/// A timer's place among timers due at one instant; see the domain's `LifecycleTimer`.
+pub(crate) fn rank(kind: &TimerKind) -> i64 {
+    match kind {
+        TimerKind::Lifecycle(kind) => {
+            LifecycleTimer::ALL.iter().zip(0..).find(|(k, _)| *k == kind).map_or(0, |(_, i)| i)
+        }
+        TimerKind::Custom(_) => i64::MAX,
+    }
+}
