@@ -1,0 +1,38 @@
+//! `lifecycle replay`: state and timers written anew from the log.
+
+use serde_json::json;
+
+use crate::cli::{Format, Report, Settings};
+use crate::commands::block_on;
+use crate::commands::verify::grouped;
+use crate::failure::Failure;
+use crate::{output, wiring};
+
+pub(crate) fn run(settings: &Settings, report: &Report) -> Result<(), Failure> {
+    let config = settings.load()?.config;
+    let rebuilt = block_on(async { Ok(wiring::repair(&config)?.rebuild().await?) })?;
+    let unreadable: Vec<String> = rebuilt.unreadable.iter().map(ToString::to_string).collect();
+    match report.output {
+        Format::Json => output::json(&json!({
+            "campaigns": rebuilt.campaigns, "repaired": rebuilt.repaired, "unreadable": unreadable,
+        }))?,
+        Format::Human => {
+            output::line(&format!(
+                "{} campaigns replayed from the log, {} were different and are repaired",
+                grouped(rebuilt.campaigns),
+                grouped(rebuilt.repaired)
+            ))?;
+            for key in &unreadable {
+                output::line(&format!("  {key}: its log cannot be folded; left as it was"))?;
+            }
+        }
+    }
+    if unreadable.is_empty() {
+        Ok(())
+    } else {
+        Err(Failure::Check(format!(
+            "{} campaigns have a log that cannot be folded; restore them from a backup",
+            unreadable.len()
+        )))
+    }
+}

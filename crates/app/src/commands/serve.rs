@@ -1,0 +1,107 @@
+//! `lifecycle serve`: the service, until a signal stops it.
+
+use std::sync::Arc;
+
+use adapters_http::ServerSettings;
+use tokio::net::TcpListener;
+
+use crate::cli::Settings;
+use crate::commands::block_on;
+use crate::config::Config;
+use crate::failure::Failure;
+use crate::lifecycle::{Running, StopSignals};
+use crate::output::style::{BOLD, DIM, RESET};
+use crate::{output, telemetry, wiring};
+
+/// The exit code after a second signal: 128 + SIGINT.
+const STOPPED_AT_ONCE: i32 = 130;
+
+pub(crate) fn run(settings: &Settings) -> Result<(), Failure> {
+    let config = settings.load()?.config;
+    let for_people = telemetry::start_logging(&config.log)?;
+    let metrics = telemetry::start_metrics()?;
+    warn_of_servers();
+    block_on(async {
+        let mut signals = StopSignals::new()?;
+        // Before the store is opened: a taken address must not leave a fresh data folder behind.
+        let listener = bind(&config).await?;
+        let render = metrics.clone();
+        let service = wiring::service(&config, Arc::new(move || render.render()))?;
+        let fresh = service.fresh;
+        let mut running = Running::start(service, listener, server_settings(&config), metrics).await?;
+        tell_ready(&running, &config, fresh, for_people);
+        let failed = tokio::select! {
+            signal = signals.next() => {
+                tracing::info!(signal, "stopping");
+                None
+            }
+            name = running.failed() => Some(name),
+        };
+        tokio::select! {
+            stopped = running.stop() => stopped?,
+            signal = signals.next() => {
+                tracing::warn!(signal, "stopping at once");
+                std::process::exit(STOPPED_AT_ONCE);
+            }
+        }
+        match failed {
+            None => {
+                tracing::info!("stopped; nothing was lost");
+                Ok(())
+            }
+            Some(name) => Err(Failure::Internal(format!(
+                "the loop {name:?} cannot be kept running; the log above says why. Nothing committed is lost: start again"
+            ))),
+        }
+    })
+}
+
+/// Listens where the settings say.
+pub(crate) async fn bind(config: &Config) -> Result<TcpListener, Failure> {
+    let address = config.http.listen;
+    TcpListener::bind(address).await.map_err(|error| {
+        Failure::Unavailable(format!(
+            "cannot listen on {address}: {error}; stop whatever uses it, or choose another with --listen or \
+             LIFECYCLE_HTTP__LISTEN"
+        ))
+    })
+}
+
+/// The limits of the HTTP server.
+pub(crate) fn server_settings(config: &Config) -> ServerSettings {
+    ServerSettings {
+        max_connections: config.http.max_connections,
+        max_connections_per_address: config.http.max_connections_per_address,
+        header_read_timeout: config.http.header_timeout.0,
+        drain: config.http.drain.0,
+    }
+}
+
+/// One clear line when requests are taken, and for a fresh data folder how to get in.
+fn tell_ready(running: &Running, config: &Config, fresh: bool, for_people: bool) {
+    let url = format!("http://{}", running.address());
+    let data = config.embedded.path.display();
+    if !for_people {
+        tracing::info!(url, data = %data, version = env!("CARGO_PKG_VERSION"), "ready");
+        return;
+    }
+    let version = env!("CARGO_PKG_VERSION");
+    output::note(&format!(
+        "{BOLD}lifecycle {version} is ready on {url}{RESET} {DIM}(API at {url}/docs, data in {data}){RESET}"
+    ));
+    if fresh && config.uses_own_key() {
+        output::note(&format!(
+            "{DIM}A token for this fresh data folder:{RESET} lifecycle token --data {}",
+            config.folder().display()
+        ));
+    }
+}
+
+/// Settings of a wiring that this build does not have must not be passed over in silence.
+fn warn_of_servers() {
+    for name in ["DATABASE_URL", "REDIS_URL"] {
+        if std::env::var_os(name).is_some() {
+            tracing::warn!("{name} is set, but this build has the embedded store only; it is not used");
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! The commands that read the data file: verify, audit verify, replay, dlq; and a file that somebody changed.
+
+use serde_json::{Value, json};
+use testkit::{Api, Plan, Service, until};
+
+use crate::service;
+
+/// A handful of lives, one of each kind of record.
+async fn live_a_little(api: &Api) {
+    for n in 0..20 {
+        let plan = Plan::quick(&format!("c-{n}"), 0.2, 1.0).with("metadata", json!({"mark": "untouched-00"}));
+        api.create(plan.body()).await;
+    }
+    api.move_to("c-0", "REWARD_CLAIM").await.problem(409, "transition_not_allowed");
+    api.event("bad", "campaign.exploded", &json!({"campaignId": "c-0"})).await.expect(202);
+    for n in 0..20 {
+        api.until_status(&format!("c-{n}"), "EXPIRED").await;
+    }
+    until("the letter is there", async || (!api.all("/api/v1/dlq").await.is_empty()).then_some(())).await;
+}
+
+async fn states(api: &Api) -> Vec<Value> {
+    api.all("/api/v1/campaigns").await
+}
+
+#[tokio::test]
+async fn the_log_is_the_truth_and_proves_it() {
+    let mut service = service().await;
+    live_a_little(&service.admin()).await;
+    assert_eq!(service.verify().await.is_clean(), 20, "beside a running service");
+    let before = states(&service.admin()).await;
+    service.stop().await;
+    assert_eq!(service.verify().await.is_clean(), 20);
+    let audit = service.run("audit", &["verify", "--output", "json"]).await;
+    assert_eq!(audit.code, Some(0), "{audit:?}");
+    let audit = audit.json();
+    let head = format!("{}:{}", audit["head"], audit["hash"].as_str().expect("a hash"));
+    let again = service.run("audit", &["verify", "--expect", &head, "--output", "json"]).await;
+    assert_eq!(again.code, Some(0), "{again:?}");
+    let letters = service.run("dlq", &["list", "--output", "json"]).await;
+    assert!(letters.code == Some(0) && letters.text.contains("unknown_event_type"), "{letters:?}");
+    let replay = service.run("replay", &["--output", "json"]).await;
+    assert_eq!((replay.code, &replay.json()["repaired"]), (Some(0), &json!(0)), "{replay:?}");
+    service.verify().await.is_clean();
+    service.launch().await;
+    assert_eq!(states(&service.admin()).await, before, "a replay changes nothing that was right");
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn a_changed_record_is_found() {
+    let mut service = service().await;
+    live_a_little(&service.admin()).await;
+    service.stop().await;
+    assert!(tamper(&service, b"untouched-00", b"untouched-99") > 0, "nothing to change in the file");
+    let verify = service.verify().await;
+    assert_eq!(verify.code, Some(1), "{verify:?}");
+    assert!(!verify.json()["violations"].as_array().expect("violations").is_empty());
+    let audit = service.run("audit", &["verify"]).await;
+    assert_eq!(audit.code, Some(1), "{audit:?}");
+}
+
+/// Overwrites `old` in the data file wherever it stands; answers how often that was.
+fn tamper(service: &Service, old: &[u8], new: &[u8]) -> usize {
+    let path = service.folder().join("data").join("lifecycle.db");
+    let mut bytes = std::fs::read(&path).expect("the data file");
+    let places: Vec<usize> =
+        bytes.windows(old.len()).enumerate().filter(|(_, w)| *w == old).map(|(at, _)| at).collect();
+    for at in &places {
+        bytes[*at..*at + new.len()].copy_from_slice(new);
+    }
+    std::fs::write(&path, bytes).expect("written");
+    places.len()
+}

@@ -1,0 +1,54 @@
+//! Many timers due at one instant: how many transitions a second, and how late the last ones are.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use chrono::TimeDelta;
+use hdrhistogram::Histogram;
+
+use crate::Scale;
+use crate::engine::{Engine, Firing};
+use crate::fixtures;
+use crate::report::Report;
+
+pub(crate) async fn run(report: &mut Report, scale: Scale) -> Result<()> {
+    for run in 1..=scale.runs {
+        report.progress(&format!("burst {run}/{}: {} timers due at once", scale.runs, scale.burst));
+        let folder = tempfile::tempdir()?;
+        let engine = Engine::start(&folder.path().join("bench.db"))?;
+        // Far enough ahead for everything to be created before.
+        let due = engine.clock.now() + TimeDelta::seconds(3 + i64::try_from(scale.burst / 4_000)?);
+        let mut number = 0;
+        while number < scale.burst {
+            let end = scale.burst.min(number + 500);
+            let requests = (number..end).map(|n| fixtures::create(n, due)).collect::<Result<_>>()?;
+            engine.apply(requests).await?;
+            number = end;
+        }
+        anyhow::ensure!(engine.clock.now() < due, "the campaigns were not created in time");
+        let firings = engine.wait_for(scale.burst, Duration::from_mins(2)).await?;
+        engine.stop().await;
+        let last = firings.iter().map(|f| f.committed).max().unwrap_or(due);
+        #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
+        let rate = scale.burst as f64 / seconds(last - due);
+        report.add("burst", "transitions, due → committed", "1/s", rate);
+        report.add("burst", "lateness p99", "ms", percentile(&firings, 99.0)?);
+    }
+    Ok(())
+}
+
+fn seconds(delta: TimeDelta) -> f64 {
+    delta.to_std().unwrap_or_default().as_secs_f64()
+}
+
+/// A percentile of due → committed, in milliseconds.
+pub(crate) fn percentile(firings: &[Firing], percent: f64) -> Result<f64> {
+    let mut histogram = Histogram::<u64>::new(3)?;
+    for firing in firings {
+        let late = (firing.committed - firing.due).num_microseconds().unwrap_or(i64::MAX);
+        histogram.record(u64::try_from(late)?)?;
+    }
+    #[expect(clippy::cast_precision_loss, reason = "microseconds of seconds")]
+    let millis = histogram.value_at_percentile(percent) as f64 / 1_000.0;
+    Ok(millis)
+}

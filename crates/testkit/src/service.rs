@@ -1,0 +1,249 @@
+//! The real binary as a process on a folder of its own: started, killed, stopped, started again, verified.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use reqwest::Client;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+use crate::api::Api;
+use crate::token::{SECRET, Token};
+use crate::{PATIENCE, Role};
+
+/// A running, or stopped, service.
+pub struct Service {
+    binary: PathBuf,
+    folder: TempDir,
+    settings: Vec<(String, String)>,
+    address: SocketAddr,
+    child: Option<Child>,
+    client: Client,
+}
+
+/// What a command of the binary came to.
+#[derive(Debug)]
+pub struct Ran {
+    /// Its exit code.
+    pub code: Option<i32>,
+    /// What it wrote to the standard output stream.
+    pub text: String,
+    /// What it wrote to the standard error stream.
+    pub messages: String,
+}
+
+impl Service {
+    /// Starts `binary` on a fresh folder with these settings (`LIFECYCLE_…`) and waits until it is ready.
+    ///
+    /// # Panics
+    /// When it does not get ready.
+    pub async fn start(binary: &str, settings: &[(&str, &str)]) -> Self {
+        let mut service = Self {
+            binary: PathBuf::from(binary),
+            folder: tempfile::tempdir().expect("a folder"),
+            settings: settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            child: None,
+            client: Client::builder().no_proxy().timeout(PATIENCE).build().expect("a client"),
+        };
+        service.launch().await;
+        service
+    }
+
+    /// Starts it again on the same folder and waits until it is ready.
+    ///
+    /// # Panics
+    /// When it does not get ready.
+    pub async fn launch(&mut self) {
+        assert!(self.child.is_none(), "it runs already");
+        let started = Instant::now();
+        // Somebody else may take the port between our look and its use.
+        while !self.try_launch().await {
+            assert!(started.elapsed() < PATIENCE, "no free port; log:\n{}", self.log());
+        }
+    }
+
+    async fn try_launch(&mut self) -> bool {
+        let log_before = self.log().len();
+        self.address = free_address();
+        let mut child = self.command("serve").kill_on_drop(true).spawn().expect("the binary starts");
+        let started = Instant::now();
+        loop {
+            if let Some(status) = child.try_wait().expect("a process") {
+                let log = self.log();
+                let said = log.get(log_before..).unwrap_or_default().to_lowercase();
+                assert!(said.contains("in use"), "the service ended with {status}:\n{said}");
+                return false;
+            }
+            let answer = self.anonymous().call("GET", "/readyz").try_send().await;
+            if answer.is_ok_and(|answer| answer.status == 200) {
+                self.child = Some(child);
+                return true;
+            }
+            assert!(started.elapsed() < PATIENCE, "the service does not get ready:\n{}", self.log());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// A command of the binary, with this service's settings.
+    ///
+    /// # Panics
+    /// When the log file cannot be opened.
+    pub fn command(&self, subcommand: &str) -> Command {
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log_path()).expect("a log file");
+        let mut command = Command::new(&self.binary);
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("LIFECYCLE_")) {
+            command.env_remove(name);
+        }
+        command
+            .arg(subcommand)
+            .current_dir(self.folder.path())
+            .env_remove("DATABASE_URL")
+            .env_remove("REDIS_URL")
+            .env("LIFECYCLE_HTTP__LISTEN", self.address.to_string())
+            .env("LIFECYCLE_EMBEDDED__PATH", self.folder.path().join("data").join("lifecycle.db"))
+            .env("LIFECYCLE_AUTH__HS256_SECRET", SECRET)
+            .envs(self.settings.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a second handle"))
+            .stderr(log);
+        command
+    }
+
+    /// Kills it as `kill -9` does.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub async fn kill(&mut self) {
+        let mut child = self.child.take().expect("it runs");
+        child.kill().await.expect("it can be killed");
+    }
+
+    /// Asks it to stop (SIGTERM); answers how it ended and how long that took.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub async fn stop(&mut self) -> (ExitStatus, Duration) {
+        let mut child = self.child.take().expect("it runs");
+        let id = child.id().and_then(|id| i32::try_from(id).ok()).expect("it has an id");
+        let process = rustix::process::Pid::from_raw(id).expect("a process");
+        let started = Instant::now();
+        rustix::process::kill_process(process, rustix::process::Signal::TERM).expect("it can be told");
+        let status = timeout(PATIENCE, child.wait()).await.expect("it ends").expect("a status");
+        (status, started.elapsed())
+    }
+
+    /// Runs a command of the binary on its folder, to the end.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub async fn run(&self, subcommand: &str, arguments: &[&str]) -> Ran {
+        let mut command = self.command(subcommand);
+        command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let output = command.output().await.expect("it runs");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Ran { code: output.status.code(), text: text(&output.stdout), messages: text(&output.stderr) }
+    }
+
+    /// Runs `lifecycle verify` on its folder.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub async fn verify(&self) -> Ran {
+        self.run("verify", &["--output", "json"]).await
+    }
+
+    /// Stops it, and checks what must hold at the end of every scenario: it stops in order and in time, nothing
+    /// panicked, every invariant holds.
+    ///
+    /// # Panics
+    /// When something of that does not hold.
+    pub async fn finish(mut self) {
+        let (status, took) = self.stop().await;
+        assert!(status.success(), "it ended with {status}:\n{}", self.log());
+        assert!(took < Duration::from_secs(10), "stopping took {took:?}");
+        self.verify().await.is_clean();
+        let log = self.log();
+        let failed: Vec<&str> = log.lines().filter(|l| l.contains("panicked") || l.contains("\"ERROR\"")).collect();
+        assert!(failed.is_empty(), "{failed:#?}");
+    }
+
+    /// A caller with a token.
+    pub fn caller(&self, token: &Token) -> Api {
+        self.bearer(&token.mint())
+    }
+
+    /// A caller with any text as its token.
+    pub fn bearer(&self, token: &str) -> Api {
+        Api::new(self.client.clone(), self.base(), Some(token.to_owned()))
+    }
+
+    /// A caller who may do everything.
+    pub fn admin(&self) -> Api {
+        self.caller(&Token::of(&[Role::Admin]))
+    }
+
+    /// A caller without a token.
+    pub fn anonymous(&self) -> Api {
+        Api::new(self.client.clone(), self.base(), None)
+    }
+
+    fn base(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its folder.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.folder.path().join("service.log")
+    }
+
+    /// Everything that it wrote.
+    pub fn log(&self) -> String {
+        std::fs::read(self.log_path()).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+    }
+}
+
+impl Ran {
+    /// What it wrote, as JSON.
+    ///
+    /// # Panics
+    /// When it is none.
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// Checks that `verify` found nothing; answers how many campaigns it looked at.
+    ///
+    /// # Panics
+    /// When it found something.
+    #[track_caller]
+    pub fn is_clean(&self) -> u64 {
+        assert_eq!(self.code, Some(0), "{}\n{}", self.text, self.messages);
+        let report = self.json();
+        assert_eq!(
+            (&report["ok"], &report["violations"]),
+            (&Value::Bool(true), &Value::Array(Vec::new())),
+            "{report:#}"
+        );
+        report["campaigns"].as_u64().unwrap_or_else(|| panic!("no count of campaigns: {report:#}"))
+    }
+}
+
+fn free_address() -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    listener.local_addr().expect("an address")
+}
