@@ -1,0 +1,49 @@
+//! `ci`: everything that must hold before a change lands. The tests come last, so that their closing lines do too.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+
+use crate::{generate, sh, test, tidy};
+
+type Step = (&'static str, fn() -> Result<()>);
+
+const STEPS: &[Step] = &[
+    ("format", || sh::run(sh::cargo().args(["fmt", "--all", "--check"]))),
+    ("tidy", tidy::run),
+    ("licences, bans and sources", || sh::run(sh::cargo().args(["deny", "check", "bans", "licenses", "sources"]))),
+    ("lints", || {
+        sh::run(sh::cargo().args(["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+    }),
+    // With the features and targets of the tests, so that these and the generated documents use the same build.
+    ("build", || sh::run(sh::cargo().args(["build", "--locked", "--workspace", "--all-targets"]))),
+    ("generated documents", || generate::run_with_built_binary(true)),
+];
+
+pub(crate) fn run() -> Result<()> {
+    let started = Instant::now();
+    let mut passed: Vec<(&str, Duration)> = Vec::new();
+    for (name, step) in STEPS {
+        eprintln!("\n=== {name}");
+        let begun = Instant::now();
+        if let Err(error) = step() {
+            summary(&passed);
+            return Err(error).with_context(|| format!("step \"{name}\" failed after {:.1?}", begun.elapsed()));
+        }
+        passed.push((name, begun.elapsed()));
+    }
+    summary(&passed);
+    eprintln!("  {:>7.1} s  so far; the tests follow\n\n=== tests", started.elapsed().as_secs_f64());
+    let result = test::run(&[]);
+    if result.is_err() {
+        summary(&passed);
+    }
+    result.with_context(|| format!("step \"tests\" failed, {:.1?} after the start", started.elapsed()))
+}
+
+fn summary(passed: &[(&str, Duration)]) {
+    eprintln!("\n=== passed");
+    for (name, took) in passed {
+        eprintln!("  {:>7.1} s  {name}", took.as_secs_f64());
+    }
+}

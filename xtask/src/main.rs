@@ -1,0 +1,72 @@
+//! `cargo xtask <command>`: everything that a developer of this project runs. One module per command; what they share is
+//! in `sh`.
+
+mod bench;
+mod ci;
+mod generate;
+mod setup;
+mod sh;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// Everything that a developer of this project runs.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Checks this machine, and installs the tools that `ci` needs.
+    Setup,
+    /// Builds everything and runs all tests.
+    Test {
+        /// Only tests whose names contain one of these.
+        filters: Vec<String>,
+    },
+    /// Everything that must hold before a change lands.
+    Ci,
+    /// Measures the service, optimised (`cargo xtask bench --help` lists the scenarios).
+    #[command(disable_help_flag = true)]
+    Bench {
+        /// Scenarios and options of the bench.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// The rules of the house that compilers do not know: layers, headers, sizes, documents.
+    Tidy,
+    /// Makes the generated documents anew.
+    Gen {
+        /// Changes nothing; fails when a document is out of date.
+        #[arg(long)]
+        check: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    match command {
+        Command::Setup => setup::run(),
+        Command::Test { filters } => test::run(&filters),
+        Command::Ci => ci::run(),
+        Command::Bench { arguments } => bench::run(&arguments),
+        Command::Tidy => tidy::run(),
+        Command::Gen { check } => generate::run(check),
+    }
+}
