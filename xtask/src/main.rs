@@ -32,7 +32,11 @@ enum Command {
         filters: Vec<String>,
     },
     /// Everything that must hold before a change lands.
-    Ci,
+    Ci {
+        /// Leaves the tests to `cargo xtask test`.
+        #[arg(long)]
+        without_tests: bool,
+    },
     /// Measures the service, optimised (`cargo xtask bench --help` lists the scenarios).
     #[command(disable_help_flag = true)]
     Bench {
@@ -64,7 +68,7 @@ fn run(command: Command) -> Result<()> {
     match command {
         Command::Setup => setup::run(),
         Command::Test { filters } => test::run(&filters),
-        Command::Ci => ci::run(),
+        Command::Ci { without_tests } => ci::run(without_tests),
         Command::Bench { arguments } => bench::run(&arguments),
         Command::Tidy => tidy::run(),
         Command::Gen { check } => generate::run(check),

@@ -1,6 +1,7 @@
 //! Reads for proofs: case files, doubled commands, the hash chain. What is a violation is the domain's business.
 
 use async_trait::async_trait;
+use chrono::TimeDelta;
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Text};
@@ -34,16 +35,24 @@ impl Verification for Embedded {
         .await
     }
 
-    async fn doubled_commands(&self, limit: usize) -> Result<Vec<(String, u64)>, PortError> {
+    async fn doubled_commands(&self, within: TimeDelta, limit: usize) -> Result<Vec<(String, u64)>, PortError> {
+        let within = within.num_microseconds().unwrap_or(i64::MAX);
         self.on_reader(move |connection| {
             // The facts of one decision stand one after the other. Where a command's facts begin anew, there was another.
             let found = sql_query(
-                "SELECT tenant || '/' || command AS name, count(*) AS decisions FROM journal AS fact \
-                 WHERE command IS NOT NULL AND NOT EXISTS \
-                   (SELECT 1 FROM journal AS previous WHERE previous.position = fact.position - 1 \
-                    AND previous.tenant = fact.tenant AND previous.command = fact.command AND previous.at = fact.at) \
-                 GROUP BY tenant, command HAVING count(*) > 1 LIMIT ?",
+                "WITH decisions AS ( \
+                   SELECT position, tenant, actor_kind = 'timer' AS fired, command, at FROM journal AS fact \
+                   WHERE command IS NOT NULL AND NOT EXISTS \
+                     (SELECT 1 FROM journal AS previous WHERE previous.position = fact.position - 1 \
+                      AND previous.tenant = fact.tenant AND previous.command = fact.command AND previous.at = fact.at)), \
+                 repeats AS ( \
+                   SELECT tenant, fired, command, \
+                     at - lag(at) OVER (PARTITION BY tenant, fired, command ORDER BY position) AS since \
+                   FROM decisions) \
+                 SELECT tenant || '/' || command AS name, count(*) + 1 AS decisions FROM repeats \
+                 WHERE since < ? GROUP BY tenant, fired, command LIMIT ?",
             )
+            .bind::<BigInt, _>(within)
             .bind::<BigInt, _>(limit_of(limit, MAX_BATCH))
             .load::<Doubled>(connection)?;
             Ok(found.into_iter().map(|doubled| (doubled.name, uint(doubled.decisions))).collect())

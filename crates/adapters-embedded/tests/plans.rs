@@ -159,7 +159,7 @@ async fn use_every_port(fresh: &Fresh, embedded: &Arc<Embedded>) {
     use_desk(embedded).await;
     let verification: Arc<dyn Verification> = embedded.clone();
     verification.case_files(None, 10).await.expect("reading");
-    verification.doubled_commands(10).await.expect("reading");
+    verification.doubled_commands(chrono::TimeDelta::days(7), 10).await.expect("reading");
     verification.check_chain(Position(1), "", 10).await.expect("reading");
     verification.rebuild().await.expect("rebuilding");
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use chrono::TimeDelta;
 use domain::invariants::{Invariant, Violation, check_campaign, check_command};
 use ports::PortError;
 use ports::journal::Position;
@@ -72,7 +73,13 @@ pub(crate) enum Progress {
 }
 
 /// Checks everything; tells its progress after every batch.
-pub(crate) async fn prove(store: &dyn Verification, progress: &mut dyn FnMut(Progress)) -> Result<Proof, PortError> {
+///
+/// `memory` is how long a command's id is remembered: later it may be used again.
+pub(crate) async fn prove(
+    store: &dyn Verification,
+    memory: Duration,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Proof, PortError> {
     let started = Instant::now();
     let mut proof = Proof::default();
     let mut after = None;
@@ -85,7 +92,8 @@ pub(crate) async fn prove(store: &dyn Verification, progress: &mut dyn FnMut(Pro
         }
         progress(Progress::Campaigns(proof.campaigns));
     }
-    for (command, decisions) in store.doubled_commands(LISTED).await? {
+    let memory = TimeDelta::from_std(memory).unwrap_or(TimeDelta::MAX);
+    for (command, decisions) in store.doubled_commands(memory, LISTED).await? {
         proof.add(check_command(&command, decisions));
     }
     proof.chain = check_chain(store, None, progress).await?;
@@ -275,6 +283,8 @@ mod tests {
 
     use super::*;
 
+    const MEMORY: Duration = Duration::from_hours(24);
+
     fn hash(position: u64) -> String {
         format!("{position:064x}")
     }
@@ -283,7 +293,7 @@ mod tests {
     fn store() -> MockVerification {
         let mut store = MockVerification::new();
         store.expect_case_files().returning(|_, _| Ok(Vec::new()));
-        store.expect_doubled_commands().returning(|_| Ok(Vec::new()));
+        store.expect_doubled_commands().returning(|_, _| Ok(Vec::new()));
         store.expect_check_chain().returning(|after, _, limit| {
             let last = (after.0 + limit as u64).min(1_200);
             let (checked, done) = (last - after.0, last == 1_200);
@@ -294,7 +304,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_sound_store_has_no_violation() {
-        let proof = prove(&store(), &mut |_| {}).await.expect("readable");
+        let proof = prove(&store(), MEMORY, &mut |_| {}).await.expect("readable");
         assert_eq!((proof.violation_count(), proof.chain.records, proof.chain.head), (0, 1_200, Position(1_200)));
     }
 
@@ -327,11 +337,11 @@ mod tests {
             };
             Ok(if after.is_none() { vec![file] } else { Vec::new() })
         });
-        store.expect_doubled_commands().returning(|_| Ok(vec![("default/x".to_owned(), 2)]));
+        store.expect_doubled_commands().returning(|_, _| Ok(vec![("default/x".to_owned(), 2)]));
         store.expect_check_chain().returning(|after, _, _| {
             Ok(ChainPage { last: after, hash: String::new(), checked: 0, faults: Vec::new(), done: true })
         });
-        let proof = prove(&store, &mut |_| {}).await.expect("readable");
+        let proof = prove(&store, MEMORY, &mut |_| {}).await.expect("readable");
         let ids: Vec<_> = proof.violations.iter().map(|v| v.invariant.id()).collect();
         assert_eq!(ids, ["INV-1", "INV-7"]);
         assert!(!ProofBody::from(&proof).ok);

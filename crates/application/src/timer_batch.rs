@@ -1,6 +1,6 @@
 //! The decision over a batch of due timers.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::TimeDelta;
@@ -120,15 +120,13 @@ impl Decision for TimerBatch {
         let mut work = Workspace::new(view, self.ids.as_ref());
         let mut verdicts = TimerVerdicts::default();
         let policy = Policy::default(); // only new campaigns take one, and no timer makes a campaign
-        let mut touched: HashMap<&CampaignKey, ()> = HashMap::new();
+        let mut touched: HashSet<&CampaignKey> = HashSet::new();
         for due in in_firing_order(&view.due) {
             let result = self.fire(&mut work, due, &policy);
-            if result == "fired" || result == "skipped" {
-                touched.insert(&due.key, ());
-            }
+            touched.insert(&due.key);
             verdicts.fired.push(Fired { kind: due.timer.kind.clone(), late: view.now - due.timer.due, result });
         }
-        verdicts.campaigns = touched.keys().filter_map(|key| work.campaign(key).cloned().map(Arc::new)).collect();
+        verdicts.campaigns = touched.iter().filter_map(|key| work.campaign(key).cloned().map(Arc::new)).collect();
         *self.verdicts.lock().unwrap_or_else(PoisonError::into_inner) = verdicts;
         work.finish()
     }

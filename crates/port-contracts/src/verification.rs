@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use domain::CampaignKey;
 use domain::invariants::check_campaign;
-use ports::journal::Position;
+use ports::journal::{Actor, ActorKind, Cause, Fact, Position};
 use ports::store::{Changes, Scope, TimerWrite, View};
 use ports::verification::{CaseFile, Verification};
 
@@ -39,6 +39,7 @@ macro_rules! verification_contract {
                 an_unreadable_campaign_has_a_case_file_that_says_so,
                 every_campaign_is_met_once_while_others_come,
                 a_command_with_two_effects_is_found,
+                a_command_that_is_called_like_a_timer_is_another_one,
                 an_untouched_chain_holds_page_by_page,
                 a_forged_record_breaks_the_chain,
                 a_chain_begins_with_the_hash_that_was_given,
@@ -171,7 +172,7 @@ pub async fn a_command_with_two_effects_is_found(h: &mut impl VerificationHarnes
     create(&store, &key("spring"), target).await;
     run(&store, vec![start("spring")]).await.expect("it starts");
     run(&store, vec![Order::engage(&key("spring"), 9).named(command("c-1"))]).await.expect("three facts, one command");
-    assert_eq!(h.verification().doubled_commands(10).await.expect("asking"), []);
+    assert_eq!(h.verification().doubled_commands(seconds(60), 10).await.expect("asking"), []);
 
     create(&store, &key("autumn"), definition(at)).await;
     run(&store, vec![start("autumn")]).await.expect("it starts");
@@ -183,8 +184,26 @@ pub async fn a_command_with_two_effects_is_found(h: &mut impl VerificationHarnes
             move |view: &View| Changes { inbox: Vec::new(), ..carry_out(view, std::slice::from_ref(&twice)) };
         commit(&store, campaigns(&[key("autumn")]), forgetful).await.expect("an effect");
     }
-    let found = h.verification().doubled_commands(10).await.expect("asking");
+    let found = h.verification().doubled_commands(seconds(60), 10).await.expect("asking");
     assert_eq!(found, [("acme/c-2".to_owned(), 2)]);
+    let later = h.verification().doubled_commands(seconds(1), 10).await.expect("asking");
+    assert_eq!(later, [], "after its time an id may be used again");
+}
+
+/// INV-7: a sender may have chosen a timer's id for a command of its own.
+pub async fn a_command_that_is_called_like_a_timer_is_another_one(h: &mut impl VerificationHarness) {
+    let store = h.store();
+    let at = now(&store).await;
+    create(&store, &key("spring"), definition(at)).await;
+    for kind in [ActorKind::Operator, ActorKind::Timer] {
+        let actor = Actor { kind, subject: "somebody".to_owned() };
+        let fact = move |view: &View| {
+            let cause = Cause { command: Some(command("0192f3a0-7c1e-7000-8000-0123456789ab")), correlation: None };
+            Changes { facts: vec![Fact { actor: actor.clone(), cause, ..notice(view.now, "x") }], ..Changes::default() }
+        };
+        commit(&store, campaigns(&[]), fact).await.expect("a fact");
+    }
+    assert_eq!(h.verification().doubled_commands(seconds(60), 10).await.expect("asking"), []);
 }
 
 /// The chain's last position and hash, read in pages of `limit`; it must hold.

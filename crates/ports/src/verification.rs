@@ -5,6 +5,7 @@
 //! * **V2** Every campaign is met exactly once, also while others are added.
 
 use async_trait::async_trait;
+use chrono::TimeDelta;
 use domain::{Campaign, CampaignKey, Step, Timer, TimerId};
 
 use crate::PortError;
@@ -56,8 +57,10 @@ pub trait Verification: Send + Sync + 'static {
     /// At most `limit` campaigns after `after`, by key.
     async fn case_files(&self, after: Option<CampaignKey>, limit: usize) -> Result<Vec<CaseFile>, PortError>;
 
-    /// Commands that stand in the journal for more than one decision, at most `limit`: tenant/id and how often (INV-7).
-    async fn doubled_commands(&self, limit: usize) -> Result<Vec<(String, u64)>, PortError>;
+    /// Commands that stand in the journal for a second decision less than `within` after the one before, at most
+    /// `limit`: tenant/id and how many decisions (INV-7). An id is remembered for a limited time and may be used again
+    /// after it; a timer's firing and a sender's command are never the same, whatever their ids.
+    async fn doubled_commands(&self, within: TimeDelta, limit: usize) -> Result<Vec<(String, u64)>, PortError>;
 
     /// Recomputes at most `limit` links of the chain after `after`, whose hash must be `hash` (empty at the start).
     async fn check_chain(&self, after: Position, hash: &str, limit: usize) -> Result<ChainPage, PortError>;

@@ -203,6 +203,12 @@ impl Live {
         self.ask(frame).await
     }
 
+    /// Subscribes; answers whether that was possible, or the connection had ended.
+    pub async fn subscribe_or_end(&mut self, channel: &str) -> bool {
+        self.say(&json!({ "action": "subscribe", "channel": channel })).await;
+        matches!(self.hear(PATIENCE).await, Heard::Frame(frame) if frame["event"] == "subscribed")
+    }
+
     /// How the connection ends; what comes before is thrown away.
     ///
     /// # Panics

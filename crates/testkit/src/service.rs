@@ -1,6 +1,6 @@
 //! The real binary as a process on a folder of its own: started, killed, stopped, started again, verified.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -59,34 +59,33 @@ impl Service {
     /// # Panics
     /// When it does not get ready.
     pub async fn launch(&mut self) {
-        assert!(self.child.is_none(), "it runs already");
-        let started = Instant::now();
-        // Somebody else may take the port between our look and its use.
-        while !self.try_launch().await {
-            assert!(started.elapsed() < PATIENCE, "no free port; log:\n{}", self.log());
-        }
-    }
-
-    async fn try_launch(&mut self) -> bool {
         let log_before = self.log().len();
-        self.address = free_address();
-        let mut child = self.command("serve").kill_on_drop(true).spawn().expect("the binary starts");
+        self.spawn();
         let started = Instant::now();
         loop {
-            if let Some(status) = child.try_wait().expect("a process") {
-                let log = self.log();
-                let said = log.get(log_before..).unwrap_or_default().to_lowercase();
-                assert!(said.contains("in use"), "the service ended with {status}:\n{said}");
-                return false;
+            if let Some(status) = self.child.as_mut().and_then(|child| child.try_wait().expect("a process")) {
+                panic!("the service ended with {status}:\n{}", self.log());
             }
-            let answer = self.anonymous().call("GET", "/readyz").try_send().await;
-            if answer.is_ok_and(|answer| answer.status == 200) {
-                self.child = Some(child);
-                return true;
+            // It listens on a port of its own choice: nobody else can have taken it, or answer in its place.
+            if let Some(address) = self.log().get(log_before..).and_then(address_in) {
+                self.address = address;
+                let answer = self.anonymous().call("GET", "/readyz").try_send().await;
+                if answer.is_ok_and(|answer| answer.status == 200) {
+                    return;
+                }
             }
             assert!(started.elapsed() < PATIENCE, "the service does not get ready:\n{}", self.log());
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
+    }
+
+    /// Starts it again on the same folder and waits for nothing.
+    ///
+    /// # Panics
+    /// When the binary does not start.
+    pub fn spawn(&mut self) {
+        assert!(self.child.is_none(), "it runs already");
+        self.child = Some(self.command("serve").kill_on_drop(true).spawn().expect("the binary starts"));
     }
 
     /// A command of the binary, with this service's settings.
@@ -104,7 +103,7 @@ impl Service {
             .current_dir(self.folder.path())
             .env_remove("DATABASE_URL")
             .env_remove("REDIS_URL")
-            .env("LIFECYCLE_HTTP__LISTEN", self.address.to_string())
+            .env("LIFECYCLE_HTTP__LISTEN", "127.0.0.1:0")
             .env("LIFECYCLE_EMBEDDED__PATH", self.folder.path().join("data").join("lifecycle.db"))
             .env("LIFECYCLE_AUTH__HS256_SECRET", SECRET)
             .envs(self.settings.iter().map(|(name, value)| (name, value)))
@@ -243,7 +242,9 @@ impl Ran {
     }
 }
 
-fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
-    listener.local_addr().expect("an address")
+/// Where the service says that it listens, in the line of its log that says that it is ready.
+fn address_in(log: &str) -> Option<SocketAddr> {
+    let line = log.lines().rfind(|line| line.contains("ready"))?;
+    let (_, rest) = line.split_once("http://")?;
+    rest.split(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | ':'))).next()?.parse().ok()
 }

@@ -16,7 +16,7 @@ pub(crate) fn run(settings: &Settings, report: &Report) -> Result<(), Failure> {
     let proof = block_on(async {
         let store = wiring::verification(&config)?;
         let mut shown = Shown::new();
-        let proof = prove(store.as_ref(), &mut |progress| shown.show(progress)).await;
+        let proof = prove(store.as_ref(), config.inbox.retention.0, &mut |progress| shown.show(progress)).await;
         shown.clear();
         Ok(proof?)
     })?;

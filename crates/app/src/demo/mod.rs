@@ -88,7 +88,7 @@ async fn play(config: &Config, folder: &Folder, keep: bool, metrics: PrometheusH
         signal = signals.next() => Err(Failure::Check(format!("stopped by {signal} before the end"))),
     };
     let outcome = match outcome {
-        Ok(seen) => summarise(&seen, verification.as_ref(), folder).await,
+        Ok(seen) => summarise(&seen, verification.as_ref(), config.inbox.retention.0, folder).await,
         Err(failure) => Err(failure),
     };
     drop(verification);
@@ -191,7 +191,7 @@ async fn watch(clock: &Arc<dyn Clock>, frames: &mut mpsc::Receiver<Value>, mut s
     Ok(seen)
 }
 
-async fn summarise(seen: &Seen, store: &dyn Verification, folder: &Folder) -> Result<(), Failure> {
+async fn summarise(seen: &Seen, store: &dyn Verification, memory: Duration, folder: &Folder) -> Result<(), Failure> {
     let worst = seen.lateness.iter().copied().fold(0.0_f64, f64::max);
     let early = seen.lateness.iter().filter(|late| **late < 0.0).count();
     output::print(&format!(
@@ -202,7 +202,7 @@ async fn summarise(seen: &Seen, store: &dyn Verification, folder: &Folder) -> Re
         seen.lateness.len(),
         early,
     ))?;
-    let proof = prove(store, &mut |_| {}).await?;
+    let proof = prove(store, memory, &mut |_| {}).await?;
     let what =
         if folder.throw_away.is_some() { "the demo's data".to_owned() } else { folder.path.display().to_string() };
     output::print(&human(&proof, &what))?;

@@ -17,7 +17,7 @@ async fn ids_are_text_or_integers_and_any_of_the_allowed_characters() {
     for id in ["a:b.c-d_E", "batch", "0192f3a0-7c1e-7000-8000-0123456789ab", &"x".repeat(64), "-", "a..b"] {
         api.create(Plan::later(id).body()).await;
         assert_eq!(api.campaign(id).await["campaignId"], id);
-        let encoded: String = id.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        let encoded = id.bytes().map(|byte| format!("%{byte:02x}")).collect::<Vec<_>>().concat();
         assert_eq!(api.campaign(&encoded).await["campaignId"], id, "percent-encoded");
         api.post(&format!("/api/v1/campaigns/{id}/cancel"), &json!({})).await.expect(200);
     }

@@ -1,6 +1,6 @@
 //! Rate limits: who asks too often is told to wait, and nobody else notices.
 
-use testkit::{Role, Token};
+use testkit::{Entry, Live, Role, Token};
 
 use crate::service_with;
 
@@ -37,5 +37,32 @@ async fn guessing_tokens_is_slowed_down_for_the_address_and_valid_tokens_are_not
     }
     assert!(statuses.contains(&401) && statuses.ends_with(&[429]), "{statuses:?}");
     service.admin().get("/api/v1/campaigns").await.expect(200);
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn live_connections_are_counted_in_all_and_by_subject() {
+    let settings =
+        [("LIFECYCLE_WEBSOCKET__MAX_CONNECTIONS", "3"), ("LIFECYCLE_WEBSOCKET__MAX_CONNECTIONS_PER_SUBJECT", "2")];
+    let service = service_with(&settings).await;
+    let token = |subject: &str| Token::of(&[Role::Viewer]).subject(subject).mint();
+    let (ada, eve) = (token("ada"), token("eve"));
+    let mut open = Vec::new();
+    for subject in [&ada, &ada] {
+        let mut live = Live::open(&service, Entry::Header(subject)).await;
+        assert_eq!(live.subscribe("tenant", None).await["event"], "subscribed");
+        open.push(live);
+    }
+    assert_eq!(Live::open(&service, Entry::Header(&ada)).await.end().await.0, 4429, "too many of one subject");
+    let mut other = Live::open(&service, Entry::Header(&eve)).await;
+    assert_eq!(other.subscribe("tenant", None).await["event"], "subscribed");
+    assert_eq!(Live::open(&service, Entry::Header(&eve)).await.end().await.0, 4429, "too many in all");
+    open.pop();
+    drop(other);
+    testkit::until("a place is free again", async || {
+        let mut live = Live::open(&service, Entry::Header(&eve)).await;
+        (live.subscribe_or_end("tenant").await).then_some(())
+    })
+    .await;
     service.finish().await;
 }

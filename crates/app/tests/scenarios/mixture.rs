@@ -86,8 +86,7 @@ async fn one_act(api: &Api, chance: &mut Chance, id: &str) -> Option<Answer> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_happens_the_feed_and_the_history_tell_the_same_story() {
-    let settings = [("LIFECYCLE_LOG__LEVEL", "warn"), ("LIFECYCLE_EVENTS__RETRY_WINDOW", "1s")];
-    let mut service = service_with(&settings).await;
+    let mut service = service_with(&[("LIFECYCLE_EVENTS__RETRY_WINDOW", "1s")]).await;
     let mut chance = Chance::new();
     let mut frames = Vec::new();
     for kill in 0..=KILLS {
