@@ -272,7 +272,7 @@ operations! {
     /// Gives a dead letter up; it stays as history.
     DiscardDeadLetter = DELETE "/api/v1/dlq/{letterId}" "discardDeadLetter" "dead letters" {
         access: OPERATE, effect: Effect::Action, input: Input::Optional, time_limit: TIME_LIMIT,
-        query: &[parameter("reason", ParameterKind::Text, "Why, where the body does not say.")],
+        query: &[parameter("reason", ParameterKind::Text, "Why; needed where the body does not say.")],
     }
     /// Tells how the service is doing, and what to do about it.
     GetSystem = GET "/api/v1/system" "getSystem" "system" {

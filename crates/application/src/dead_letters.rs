@@ -118,16 +118,9 @@ impl DeadLetterDesk {
     ///
     /// # Errors
     /// [`DeskError`].
-    pub async fn discard(
-        &self,
-        tenant: &TenantId,
-        id: Uuid,
-        reason: Option<Reason>,
-        by: &Actor,
-    ) -> Result<Letter, DeskError> {
+    pub async fn discard(&self, tenant: &TenantId, id: Uuid, reason: &Reason, by: &Actor) -> Result<Letter, DeskError> {
         self.open_letter(tenant, id).await?;
-        let reason = reason.map(|r| r.as_str().to_owned());
-        self.settle(tenant, id, LetterState::Discarded, by, reason).await?;
+        self.settle(tenant, id, LetterState::Discarded, by, Some(reason.as_str().to_owned())).await?;
         self.parts.letters.get(tenant, id).await?.ok_or(DeskError::Unknown)
     }
 

@@ -37,7 +37,8 @@ pub struct Ran {
 }
 
 impl Service {
-    /// Starts `binary` on a fresh folder with these settings (`LIFECYCLE_…`) and waits until it is ready.
+    /// Starts `binary` on a fresh folder with these settings (`LIFECYCLE_…`) and waits until it is ready. An empty setting
+    /// is taken away.
     ///
     /// # Panics
     /// When it does not get ready.
@@ -106,10 +107,16 @@ impl Service {
             .env("LIFECYCLE_HTTP__LISTEN", "127.0.0.1:0")
             .env("LIFECYCLE_EMBEDDED__PATH", self.folder.path().join("data").join("lifecycle.db"))
             .env("LIFECYCLE_AUTH__HS256_SECRET", SECRET)
-            .envs(self.settings.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a second handle"))
             .stderr(log);
+        for (name, value) in &self.settings {
+            if value.is_empty() {
+                command.env_remove(name);
+            } else {
+                command.env(name, value);
+            }
+        }
         command
     }
 

@@ -19,6 +19,7 @@ pub struct Token {
     owner: Option<String>,
     seconds: i64,
     secret: String,
+    private_key: Option<(String, String)>,
 }
 
 impl Token {
@@ -31,6 +32,7 @@ impl Token {
             owner: None,
             seconds: 3600,
             secret: SECRET.to_owned(),
+            private_key: None,
         }
     }
 
@@ -59,6 +61,11 @@ impl Token {
         Self { secret: secret.to_owned(), ..self }
     }
 
+    /// Signed with a private key in PEM form, which names itself `key_id`.
+    pub fn private_key(self, pem: &str, key_id: &str) -> Self {
+        Self { private_key: Some((pem.to_owned(), key_id.to_owned())), ..self }
+    }
+
     /// The token's text.
     ///
     /// # Panics
@@ -76,7 +83,12 @@ impl Token {
             issued_at: at(now),
             expires_at: at(now + self.seconds),
         };
-        let key = SigningKey::from_secret(&SecretString::from(self.secret.as_str())).expect("a secret");
+        let key = match &self.private_key {
+            Some((pem, id)) => {
+                SigningKey::from_private_pem(&SecretString::from(pem.as_str())).expect("a key").with_key_id(id)
+            }
+            None => SigningKey::from_secret(&SecretString::from(self.secret.as_str())).expect("a secret"),
+        };
         mint(&key, &claims).expect("a token")
     }
 }

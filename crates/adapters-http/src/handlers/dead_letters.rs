@@ -75,7 +75,10 @@ pub(super) async fn discard(api: &Api, call: &Call) -> Result<Reply, ApiError> {
         Some(reason) => Some(reason.0),
         None => call.query.parsed::<Reason>("reason")?,
     };
-    let letter = api.desk.discard(call.tenant()?, call.letter()?, reason, &call.caller()?.actor).await?;
+    let Some(reason) = reason else {
+        return Err(ApiError::field(&wire::fields::Fault::of("reason", "must say why the letter is given up")));
+    };
+    let letter = api.desk.discard(call.tenant()?, call.letter()?, &reason, &call.caller()?.actor).await?;
     Reply::json(StatusCode::OK, &LetterBody::from(&letter))
 }
 

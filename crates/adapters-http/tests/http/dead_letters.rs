@@ -58,7 +58,8 @@ async fn a_letter_is_shown_and_replayed_once() {
     assert_eq!(ask(&api, "GET /api/v1/campaigns/a").send().await.ok(200)["status"], "CANCELLED");
     replay().await.problem(409, "letter_settled");
     ask_as(&api, "rival/operator", &format!("GET /api/v1/dlq/{id}")).send().await.problem(404, "unknown_letter");
-    ask_as(&api, "rival/operator", &format!("DELETE /api/v1/dlq/{id}")).send().await.problem(404, "unknown_letter");
+    let theirs = ask_as(&api, "rival/operator", &format!("DELETE /api/v1/dlq/{id}?reason=mine")).send().await;
+    theirs.problem(404, "unknown_letter");
 }
 
 #[tokio::test]
@@ -70,7 +71,9 @@ async fn a_letter_is_discarded_once_with_the_reason() {
     let discarded = by_body.send().await.ok(200);
     assert_eq!((&discarded["state"], &discarded["settled"]["reason"]), (&json!("discarded"), &json!("a test")));
     assert_eq!(discarded["settled"]["by"], json!({ "kind": "operator", "subject": "the-operator" }));
-    ask(&api, &format!("DELETE /api/v1/dlq/{first}")).send().await.problem(409, "letter_settled");
+    let again = ask(&api, &format!("DELETE /api/v1/dlq/{first}?reason=again")).send().await;
+    again.problem(409, "letter_settled");
+    ask(&api, &format!("DELETE /api/v1/dlq/{second}")).send().await.problem(422, "invalid_field");
     ask(&api, &format!("POST /api/v1/dlq/{first}/replay")).send().await.problem(409, "letter_settled");
     let by_query = ask(&api, &format!("DELETE /api/v1/dlq/{second}?reason=old%20news")).send().await.ok(200);
     assert_eq!(by_query["settled"]["reason"], "old news");

@@ -24,7 +24,7 @@ pub(crate) fn run(settings: &Settings, command: Dlq) -> Result<(), Failure> {
         Dlq::List(options) => list(&config, options),
         Dlq::Show(options) => show(&config, &options),
         Dlq::Replay(options) => replay(&config, options),
-        Dlq::Discard(options) => discard(&config, options),
+        Dlq::Discard(options) => discard(&config, &options),
     }
 }
 
@@ -116,9 +116,9 @@ fn replay(config: &Config, options: DlqReplay) -> Result<(), Failure> {
     if stuck == 0 { Ok(()) } else { Err(Failure::Check(format!("{stuck} letters are still open; see above why"))) }
 }
 
-fn discard(config: &Config, options: DlqDiscard) -> Result<(), Failure> {
+fn discard(config: &Config, options: &DlqDiscard) -> Result<(), Failure> {
     let letter = at_desk(config, async |desk, actor| {
-        desk.discard(&options.scope.tenant, options.id, Some(options.reason), actor).await
+        desk.discard(&options.scope.tenant, options.id, &options.reason, actor).await
     })?;
     match options.scope.report.output {
         Format::Json => output::json(&LetterBody::from(&letter))?,

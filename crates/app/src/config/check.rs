@@ -99,6 +99,13 @@ pub(crate) fn check_whole(config: &Config) -> Vec<String> {
     if first.0 > max.0 {
         problems.push(format!("timers.retry_first ({first}) must not be longer than timers.retry_max ({max})"));
     }
+    let (window, unread) = (config.events.retry_window, config.health.max_unread);
+    if window.0 >= unread.0 {
+        problems.push(format!(
+            "health.max_unread ({unread}) must be longer than events.retry_window ({window}): an event that waits for its \
+             campaign is unread, and one early event would make the service not ready"
+        ));
+    }
     for origin in config.websocket.origins.iter().filter(|origin| *origin != "*") {
         let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
         if host.is_none_or(|host| host.is_empty() || host.contains(['/', '?', '#', ' '])) {

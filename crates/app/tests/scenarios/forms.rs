@@ -102,6 +102,7 @@ async fn a_change_of_nothing_is_none_and_an_unknown_field_is_not_lost() {
     api.post("/api/v1/campaigns/c/cancel", &json!({"reason": ""})).await.problem(422, "invalid_field");
     api.post("/api/v1/campaigns/c/cancel", &json!({"reason": "a\nb"})).await.problem(422, "invalid_field");
     api.post("/api/v1/campaigns/c/cancel", &json!({"reason": "x".repeat(501)})).await.problem(422, "invalid_field");
+    api.patch("/api/v1/campaigns/c", &json!({"autoClose": false, "reason": "ü".repeat(250)})).await.expect(200);
     let cancelled = api.call("POST", "/api/v1/campaigns/c/cancel").send().await;
     assert_eq!(cancelled.expect(200)["status"], "CANCELLED", "a cancel needs no body");
     service.finish().await;

@@ -13,6 +13,7 @@ mod events;
 mod forms;
 mod hostile_sockets;
 mod idempotency;
+mod keys;
 mod limits;
 mod live;
 mod live_resume;
