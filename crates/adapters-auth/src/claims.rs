@@ -2,7 +2,7 @@
 
 use domain::{OwnerId, TenantId, Timestamp};
 use ports::auth::{AuthError, Principal, Role};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::settings::AuthSettings;
@@ -20,7 +20,13 @@ pub(crate) struct RawClaims {
     nbf: Option<Value>,
     tenant: Option<Value>,
     roles: Option<Value>,
+    #[serde(default, deserialize_with = "present")]
     owner: Option<Value>,
+}
+
+/// What is there, also `null`: who is bound to an owner that is none must not be bound to nobody.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
 }
 
 impl RawClaims {
@@ -46,9 +52,7 @@ impl RawClaims {
         }
         Ok(Principal {
             subject: subject(self.sub.as_ref())?,
-            tenant: text(self.tenant.as_ref())
-                .and_then(|tenant| TenantId::parse(tenant).ok())
-                .ok_or(AuthError::Claim { claim: "tenant" })?,
+            tenant: tenant(self.tenant.as_ref())?,
             roles: roles(self.roles.as_ref())?,
             owner: self.owner.as_ref().map(owner).transpose()?,
             expires_at,
@@ -58,6 +62,14 @@ impl RawClaims {
 
 fn text(value: Option<&Value>) -> Option<&str> {
     value.and_then(Value::as_str)
+}
+
+/// Any tenant but the one that is kept for what the service notes about itself.
+fn tenant(value: Option<&Value>) -> Result<TenantId, AuthError> {
+    text(value)
+        .and_then(|tenant| TenantId::parse(tenant).ok())
+        .filter(|tenant| *tenant != TenantId::service())
+        .ok_or(AuthError::Claim { claim: "tenant" })
 }
 
 /// Whole seconds since 1970; anything else is refused rather than rounded.

@@ -46,6 +46,9 @@ pub enum MintError {
         /// Its length in bytes.
         actual: usize,
     },
+    /// A tenant that our own authenticator would refuse.
+    #[error("no token is of the tenant {}: it is kept for what the service notes about itself", TenantId::service())]
+    ReservedTenant,
     /// No private key.
     #[error("the signing key is no RSA, P-256 or Ed25519 private key in PEM form (PKCS#8)")]
     Key,
@@ -96,7 +99,7 @@ impl std::fmt::Debug for SigningKey {
 /// A signed token that says `claims`.
 ///
 /// # Errors
-/// When the key cannot sign.
+/// When no token may say that, or the key cannot sign.
 pub fn mint(key: &SigningKey, claims: &TokenClaims) -> Result<String, MintError> {
     #[derive(Serialize)]
     struct Body<'a> {
@@ -111,6 +114,9 @@ pub fn mint(key: &SigningKey, claims: &TokenClaims) -> Result<String, MintError>
         aud: Option<&'a str>,
         iat: i64,
         exp: i64,
+    }
+    if claims.tenant == TenantId::service() {
+        return Err(MintError::ReservedTenant);
     }
     let body = Body {
         sub: &claims.subject,

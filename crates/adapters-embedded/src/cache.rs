@@ -14,7 +14,25 @@ const LONGEST_STAY: Duration = Duration::from_mins(1);
 /// [`Cache`] in this process.
 #[derive(Debug, Clone)]
 pub struct LocalCache {
-    campaigns: moka::sync::Cache<CampaignKey, Arc<Campaign>>,
+    campaigns: moka::sync::Cache<CampaignKey, Known>,
+}
+
+/// What is known of a campaign.
+#[derive(Debug, Clone)]
+enum Known {
+    /// As it is.
+    Campaign(Arc<Campaign>),
+    /// Only that it is at this version, or a later one.
+    NotBelow(u64),
+}
+
+impl Known {
+    fn version(&self) -> u64 {
+        match self {
+            Self::Campaign(campaign) => campaign.version,
+            Self::NotBelow(version) => *version,
+        }
+    }
 }
 
 impl LocalCache {
@@ -22,8 +40,12 @@ impl LocalCache {
     pub fn new(max_campaigns: u64, max_bytes: u64) -> Self {
         // One bound for both: a campaign weighs its size, but no less than its share of the bytes.
         let share = max_bytes.checked_div(max_campaigns).unwrap_or(u64::MAX);
-        let weigh = move |_: &CampaignKey, campaign: &Arc<Campaign>| {
-            u32::try_from(size_of_campaign(campaign).max(share)).unwrap_or(u32::MAX)
+        let weigh = move |_: &CampaignKey, known: &Known| {
+            let size = match known {
+                Known::Campaign(campaign) => size_of_campaign(campaign),
+                Known::NotBelow(_) => 0,
+            };
+            u32::try_from(size.max(share)).unwrap_or(u32::MAX)
         };
         let campaigns =
             moka::sync::Cache::builder().max_capacity(max_bytes).weigher(weigh).time_to_live(LONGEST_STAY).build();
@@ -39,15 +61,28 @@ impl LocalCache {
 #[async_trait]
 impl Cache for LocalCache {
     async fn get(&self, key: &CampaignKey) -> Option<Arc<Campaign>> {
-        self.campaigns.get(key)
+        match self.campaigns.get(key)? {
+            Known::Campaign(campaign) => Some(campaign),
+            Known::NotBelow(_) => None,
+        }
     }
 
     async fn put(&self, campaigns: Vec<Arc<Campaign>>) {
         for campaign in campaigns {
             let entry = self.campaigns.entry(campaign.key.clone());
-            entry.and_compute_with(|known| match known {
-                Some(known) if known.value().version >= campaign.version => Op::Nop,
-                _ => Op::Put(campaign),
+            entry.and_compute_with(|known| match known.map(moka::Entry::into_value) {
+                Some(Known::Campaign(known)) if known.version >= campaign.version => Op::Nop,
+                Some(Known::NotBelow(version)) if version > campaign.version => Op::Nop,
+                _ => Op::Put(Known::Campaign(campaign)),
+            });
+        }
+    }
+
+    async fn outdated(&self, versions: Vec<(CampaignKey, u64)>) {
+        for (key, version) in versions {
+            self.campaigns.entry(key).and_compute_with(|known| match known {
+                Some(known) if known.value().version() >= version => Op::Nop,
+                _ => Op::Put(Known::NotBelow(version)),
             });
         }
     }

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 use diesel::SqliteConnection;
@@ -43,6 +43,8 @@ pub struct Embedded {
     pub(crate) settings: EmbeddedSettings,
     /// Changes whenever inbound entries were appended.
     pub(crate) arrivals: watch::Receiver<()>,
+    /// Whether the last attempt to write something failed.
+    pub(crate) failing: Arc<AtomicBool>,
     readers: Readers,
     _checkpointer: Option<Checkpointer>,
     writer: Option<Writer>,
@@ -75,7 +77,15 @@ impl Embedded {
         let log = Arc::new(LogState::default());
         let no_thread = |source| OpenError::Io { path: path.clone(), source };
         let beside = file::connect_checkpointer(&path, &url)?;
-        let audience = Audience { recent: Arc::clone(&recent), wakeups, arrivals: arrived, top, log: Arc::clone(&log) };
+        let failing = Arc::new(AtomicBool::new(false));
+        let audience = Audience {
+            recent: Arc::clone(&recent),
+            wakeups,
+            arrivals: arrived,
+            failing: Arc::clone(&failing),
+            top,
+            log: Arc::clone(&log),
+        };
         let writer = Writer::start(connection, head, Arc::clone(&clock), audience).map_err(no_thread)?;
         let checkpointer = Checkpointer::start(beside, log).map_err(no_thread)?;
         Ok(Arc::new(Self {
@@ -84,6 +94,7 @@ impl Embedded {
             publication,
             settings,
             arrivals,
+            failing,
             readers: Readers::new(&url),
             _checkpointer: Some(checkpointer),
             writer: Some(writer),
@@ -106,6 +117,7 @@ impl Embedded {
             publication: Publication::new(Arc::new(AtomicU64::new(head.position.0))),
             settings: EmbeddedSettings::default(),
             arrivals,
+            failing: Arc::default(),
             readers: Readers::new(&url),
             _checkpointer: None,
             writer: None,

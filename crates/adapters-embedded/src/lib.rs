@@ -10,6 +10,7 @@ mod embedded;
 mod failure;
 mod feed;
 mod file;
+mod findings;
 mod inbound;
 mod journal;
 pub mod limits;

@@ -1,5 +1,7 @@
 //! The read side: single campaigns and timers, histories, forecasts, counts. Lists in pages live in `query_lists.rs`.
 
+use std::sync::atomic::Ordering;
+
 use async_trait::async_trait;
 use diesel::dsl::max;
 use diesel::prelude::*;
@@ -128,7 +130,8 @@ impl Queries for Embedded {
 
     async fn status(&self) -> Result<StoreStatus, PortError> {
         let now = self.clock.now();
-        self.on_reader(move |connection| status(connection, now)).await
+        let failing = self.failing.load(Ordering::Relaxed);
+        self.on_reader(move |connection| status(connection, now, failing)).await
     }
 }
 
@@ -230,7 +233,7 @@ struct Overdue {
     count: i64,
 }
 
-fn status(connection: &mut SqliteConnection, now: Timestamp) -> Result<StoreStatus, Failure> {
+fn status(connection: &mut SqliteConnection, now: Timestamp, failing: bool) -> Result<StoreStatus, Failure> {
     // A timer that is tried again fires later than it was due; all others fire when they are due. Two short looks at two
     // indexes are enough.
     let overdue = sql_query(
@@ -249,5 +252,6 @@ fn status(connection: &mut SqliteConnection, now: Timestamp) -> Result<StoreStat
         head: head(connection)?,
         oldest_overdue: overdue.oldest.map(instant).transpose()?,
         overdue: uint(overdue.count),
+        failing,
     })
 }

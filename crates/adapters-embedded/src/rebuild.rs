@@ -222,6 +222,8 @@ fn rewrite_timers(
                     && progress.state == want.state.as_str()
                     && (progress.held != 0) == want.held
                     && progress.completed_at == want.completed_at.map(micros)
+                    && progress.fire_at == progress.must_fire_at(micros(timer.due))
+                    && progress.rank == rank(&timer.kind)
             })
         });
     if same {

@@ -133,6 +133,16 @@ pub(crate) struct TimerProgress {
     pub(crate) retry_at: Option<i64>,
     pub(crate) error: Option<String>,
     pub(crate) completed_at: Option<i64>,
+    pub(crate) fire_at: Option<i64>,
+    pub(crate) rank: i64,
+}
+
+impl TimerProgress {
+    /// What `fire_at` must be: the instant at which the clock takes the timer, if it does at all.
+    pub(crate) fn must_fire_at(&self, due_at: i64) -> Option<i64> {
+        let armed = self.state == TimerState::Pending.as_str() && self.held == 0;
+        armed.then(|| self.retry_at.unwrap_or(due_at))
+    }
 }
 
 /// The whole row, but for what is only an index.

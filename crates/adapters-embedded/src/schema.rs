@@ -63,8 +63,9 @@ diesel::table! {
 }
 
 diesel::table! {
-    inbox (tenant, command) {
+    inbox (tenant, sender, command) {
         tenant -> Text,
+        sender -> Text,
         command -> Text,
         campaign -> Text,
         fingerprint -> Binary,

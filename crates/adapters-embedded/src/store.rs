@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use chrono::TimeDelta;
 use diesel::dsl::min;
 use diesel::prelude::*;
 use domain::{Campaign, CampaignKey, Timestamp};
@@ -20,6 +21,9 @@ use crate::rows::{self, TimerCore, attempts, instant, int, limit_of, micros, uin
 use crate::schema::{campaigns, inbox, statement, timers};
 use crate::timer_writes;
 use crate::writer::Unit;
+
+/// How long a due timer that cannot be read is left alone.
+const UNREADABLE_PAUSE: TimeDelta = TimeDelta::minutes(1);
 
 /// How many inbox entries one commit forgets.
 const FORGET_PORTION: usize = 1_000;
@@ -64,6 +68,7 @@ statement! {
 statement! {
     InsertInbox<'a> {
         tenant: &'a str as Text,
+        sender: &'a str as Text,
         command: &'a str as Text,
         campaign: &'a str as Text,
         fingerprint: &'a [u8] as Binary,
@@ -73,8 +78,8 @@ statement! {
         message: Option<&'a str> as MaybeText,
         at: i64 as BigInt,
     }
-    "INSERT INTO inbox (tenant, command, campaign, fingerprint, outcome, version, code, message, at) \
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO inbox (tenant, sender, command, campaign, fingerprint, outcome, version, code, message, at) \
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 }
 
 statement! {
@@ -82,8 +87,8 @@ statement! {
         before: &'a i64 as BigInt,
         portion: i64 as BigInt,
     }
-    "DELETE FROM inbox WHERE (tenant, command) IN \
-     (SELECT tenant, command FROM inbox WHERE at < ? ORDER BY at LIMIT ?)"
+    "DELETE FROM inbox WHERE (tenant, sender, command) IN \
+     (SELECT tenant, sender, command FROM inbox WHERE at < ? ORDER BY at LIMIT ?)"
 }
 
 #[async_trait]
@@ -181,8 +186,10 @@ impl Held {
             let (key, timer) = match timer {
                 Ok(found) => found,
                 Err(Failure(error)) => {
-                    // Only a hand in the file can make this; the rest of the batch goes on, `verify` shows it.
-                    tracing::error!(%error, campaign = id, "a due timer cannot be read and is passed over");
+                    // Only a hand in the file can make this. The rest of the batch goes on; `verify` shows the row, and
+                    // `replay` writes it anew.
+                    tracing::error!(%error, campaign = id, "a due timer cannot be read and is put off");
+                    timer_writes::put_off(connection, &core.id, view.now + UNREADABLE_PAUSE, &error.to_string())?;
                     continue;
                 }
             };
@@ -222,7 +229,8 @@ fn inbox_entry(connection: &mut SqliteConnection, command: &CommandKey) -> Resul
             inbox::message,
             inbox::at,
         ))
-        .filter(inbox::tenant.eq(command.tenant.as_str()).and(inbox::command.eq(command.id.as_str())))
+        .filter(inbox::tenant.eq(command.tenant.as_str()).and(inbox::sender.eq(command.sender.as_str())))
+        .filter(inbox::command.eq(command.id.as_str()))
         .get_result(connection)
         .optional()?;
     let Some((campaign, fingerprint, outcome, version, code, message, at)) = row else {
@@ -324,6 +332,7 @@ fn write_inbox(unit: &mut Unit<'_>, command: &CommandKey, entry: &InboxEntry) ->
     };
     InsertInbox {
         tenant: command.tenant.as_str(),
+        sender: &command.sender,
         command: command.id.as_str(),
         campaign: entry.key.id.as_str(),
         fingerprint: &entry.fingerprint,

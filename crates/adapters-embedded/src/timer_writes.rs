@@ -1,7 +1,7 @@
 //! Changes of the timer table. Which changes there are and why is the domain's business.
 
 use diesel::prelude::*;
-use domain::{CampaignKey, Timer};
+use domain::{CampaignKey, Timer, Timestamp};
 use ports::store::TimerWrite;
 
 use crate::failure::Failure;
@@ -54,6 +54,28 @@ statement! {
         id: &'a [u8] as Binary,
     }
     "UPDATE timers SET held = 0, retry_at = ?, fire_at = ?, attempts = ?, error = ? WHERE id = ? AND state = 'PENDING'"
+}
+
+statement! {
+    PutOffTimer<'a> {
+        retry_at: i64 as BigInt,
+        fire_at: i64 as BigInt,
+        error: &'a str as Text,
+        id: &'a [u8] as Binary,
+    }
+    "UPDATE timers SET retry_at = ?, fire_at = ?, error = ?, attempts = attempts + 1 WHERE id = ? AND state = 'PENDING'"
+}
+
+/// Leaves a due timer alone until `until`.
+pub(crate) fn put_off(
+    connection: &mut SqliteConnection,
+    id: &[u8],
+    until: Timestamp,
+    error: &str,
+) -> Result<(), Failure> {
+    let at = micros(until);
+    PutOffTimer { retry_at: at, fire_at: at, error, id }.execute(connection)?;
+    Ok(())
 }
 
 statement! {

@@ -5,7 +5,7 @@ use chrono::TimeDelta;
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Text};
-use domain::{CampaignKey, Step, TimerId, invariants};
+use domain::{CampaignKey, Step, invariants};
 use ports::PortError;
 use ports::journal::{Entry, Position};
 use ports::query::TimerState;
@@ -15,8 +15,9 @@ use wire::chain::{self, ChainRow};
 
 use crate::embedded::Embedded;
 use crate::failure::{Failure, refused};
+use crate::findings::{CampaignRow, Findings};
 use crate::rebuild;
-use crate::rows::{self, JournalRow, TimerCore, int, limit_of, uint, uuid};
+use crate::rows::{self, JournalRow, TimerCore, TimerProgress, int, limit_of, uint};
 use crate::schema::{campaigns, journal, timers};
 
 /// The most links in one look at the chain.
@@ -39,18 +40,23 @@ impl Verification for Embedded {
         let within = within.num_microseconds().unwrap_or(i64::MAX);
         self.on_reader(move |connection| {
             // The facts of one decision stand one after the other. Where a command's facts begin anew, there was another.
+            // A timer fires once for ever; the ids of others are theirs (`Actor::sender`) and remembered for a time.
             let found = sql_query(
                 "WITH decisions AS ( \
-                   SELECT position, tenant, actor_kind = 'timer' AS fired, command, at FROM journal AS fact \
+                   SELECT position, tenant, command, at, \
+                     CASE actor_kind WHEN 'producer' THEN 'event/' || actor_subject WHEN 'timer' THEN 'timer' \
+                       WHEN 'system' THEN 'system' ELSE 'call' END AS sender \
+                   FROM journal AS fact \
                    WHERE command IS NOT NULL AND NOT EXISTS \
                      (SELECT 1 FROM journal AS previous WHERE previous.position = fact.position - 1 \
                       AND previous.tenant = fact.tenant AND previous.command = fact.command AND previous.at = fact.at)), \
                  repeats AS ( \
-                   SELECT tenant, fired, command, \
-                     at - lag(at) OVER (PARTITION BY tenant, fired, command ORDER BY position) AS since \
+                   SELECT tenant, sender, command, \
+                     at - lag(at) OVER (PARTITION BY tenant, sender, command ORDER BY position) AS since \
                    FROM decisions) \
                  SELECT tenant || '/' || command AS name, count(*) + 1 AS decisions FROM repeats \
-                 WHERE since < ? GROUP BY tenant, fired, command LIMIT ?",
+                 WHERE since IS NOT NULL AND (since < ? OR sender = 'timer') \
+                 GROUP BY tenant, sender, command LIMIT ?",
             )
             .bind::<BigInt, _>(within)
             .bind::<BigInt, _>(limit_of(limit, MAX_BATCH))
@@ -112,8 +118,8 @@ pub(crate) fn keys_after(
 }
 
 fn case_file(connection: &mut SqliteConnection, key: CampaignKey) -> Result<CaseFile, Failure> {
-    let row: Option<(i64, String)> = campaigns::table
-        .select((campaigns::number, campaigns::body))
+    let row: Option<CampaignRow> = campaigns::table
+        .select(CampaignRow::as_select())
         .filter(campaigns::tenant.eq(key.tenant.as_str()).and(campaigns::id.eq(key.id.as_str())))
         .get_result(connection)
         .optional()?;
@@ -123,33 +129,34 @@ fn case_file(connection: &mut SqliteConnection, key: CampaignKey) -> Result<Case
         .filter(journal::sequence.is_not_null())
         .order(journal::sequence)
         .load::<JournalRow>(connection)?;
-    let mut pending = Vec::new();
-    let mut failed = Vec::new();
-    if let Some((number, _)) = &row {
+    let stored = match &row {
+        Some(row) => rows::campaign(&key, &row.body),
+        None => Err("it has a log and no stored state".to_owned()),
+    };
+    let mut findings = Findings::new(&key);
+    let (mut pending, mut failed) = (Vec::new(), Vec::new());
+    if let Some(row) = &row {
+        if let Ok(campaign) = &stored {
+            findings.compare_campaign(campaign, row);
+        }
         let (waiting, given_up) = (TimerState::Pending.as_str(), TimerState::Failed.as_str());
-        let cores = timers::table
-            .select((TimerCore::as_select(), timers::state))
-            .filter(timers::campaign.eq(number))
+        let timers = timers::table
+            .select((TimerCore::as_select(), TimerProgress::as_select()))
+            .filter(timers::campaign.eq(row.number))
             .filter(timers::state.eq(waiting).or(timers::state.eq(given_up)))
-            .load::<(TimerCore, String)>(connection)?;
-        for (core, state) in cores {
-            if state == waiting {
-                pending.push(core.timer()?);
+            .load::<(TimerCore, TimerProgress)>(connection)?;
+        for (core, progress) in timers {
+            let Some(timer) = findings.readable(&core) else { continue };
+            findings.compare_timer(stored.as_ref().ok(), &timer, &progress);
+            if progress.state == waiting {
+                pending.push(timer);
             } else {
-                failed.push(TimerId(uuid(&core.id)?));
+                failed.push(timer.id);
             }
         }
     }
-    Ok(CaseFile {
-        stored: match row {
-            Some((_, body)) => rows::campaign(&key, &body),
-            None => Err("it has a log and no stored state".to_owned()),
-        },
-        log: log.iter().map(step).collect(),
-        key,
-        pending,
-        failed,
-    })
+    let faults = findings.faults;
+    Ok(CaseFile { stored, log: log.iter().map(step).collect(), key, pending, failed, faults })
 }
 
 fn step(row: &JournalRow) -> Result<Step, String> {

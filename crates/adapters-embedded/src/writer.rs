@@ -3,7 +3,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -61,6 +61,8 @@ pub(crate) struct Audience {
     pub(crate) recent: Arc<Recent>,
     pub(crate) wakeups: Arc<dyn Wakeups>,
     pub(crate) arrivals: watch::Sender<()>,
+    /// Whether the last attempt to write something failed.
+    pub(crate) failing: Arc<AtomicBool>,
     /// How far the world was told.
     pub(crate) top: Arc<AtomicU64>,
     pub(crate) log: Arc<LogState>,
@@ -69,6 +71,9 @@ pub(crate) struct Audience {
 impl Audience {
     fn tell(&self, news: News) {
         let committed = !news.records.is_empty();
+        if committed {
+            self.failing.store(false, Ordering::Relaxed);
+        }
         // First the records, then the hint: whoever wakes finds them.
         self.recent.push(news.records);
         if committed {
@@ -184,6 +189,7 @@ impl Committer {
     fn commit(&mut self, first: Box<dyn Job>, queue: &mut mpsc::Receiver<Box<dyn Job>>) {
         if let Err(error) = self.connection.batch_execute("BEGIN IMMEDIATE") {
             let Failure(error) = error.into();
+            self.audience.failing.store(true, Ordering::Relaxed);
             return first.answer(Err(error));
         }
         let before = self.head.clone();
@@ -206,6 +212,7 @@ impl Committer {
             return;
         };
         tracing::error!(%error, requests = done.len(), "a commit failed and was rolled back");
+        self.audience.failing.store(true, Ordering::Relaxed);
         // May fail: on some errors SQLite has rolled back by itself.
         let _ = self.connection.batch_execute("ROLLBACK");
         self.head = before;
@@ -269,6 +276,9 @@ impl Committer {
             }
             Err(Failure(error)) => {
                 self.head = before;
+                if matches!(error, PortError::Unavailable { .. }) {
+                    self.audience.failing.store(true, Ordering::Relaxed);
+                }
                 self.connection.batch_execute("ROLLBACK TO request; RELEASE request")?;
                 Ok(Err(error))
             }

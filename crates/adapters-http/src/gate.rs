@@ -11,7 +11,7 @@ use ports::journal::{Actor, ActorKind};
 use ports::limits::{LimitKey, Permit};
 
 use crate::Api;
-use crate::operation::Access;
+use crate::operation::{Access, Operation};
 use crate::problem::ApiError;
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
@@ -35,21 +35,20 @@ impl Caller {
         Self { principal, actor }
     }
 
-    /// The one owner whose campaigns the caller sees; none: those of all. Only viewers are bound to an owner.
+    /// The one owner whose campaigns the caller sees and acts on; none: those of all.
     pub(crate) fn scope(&self) -> Option<&OwnerId> {
-        let sees_all = self.principal.has_any(&[Role::Operator, Role::Service]);
-        self.principal.owner.as_ref().filter(|_| !sees_all)
+        self.principal.owner.as_ref()
     }
 }
 
 /// Lets callers of an operation in who may call it.
 pub(crate) async fn admit(
     api: &Api,
-    access: Access,
+    operation: Operation,
     headers: &HeaderMap,
     address: Option<IpAddr>,
 ) -> Result<Option<Caller>, ApiError> {
-    let Access::Roles(roles) = access else { return Ok(None) };
+    let Access::Roles(roles) = operation.spec().access else { return Ok(None) };
     let principal = match authenticate(api, headers).await {
         Ok(principal) => principal,
         Err(error) => {
@@ -67,6 +66,9 @@ pub(crate) async fn admit(
     if !principal.has_any(roles) {
         tracing::warn!(subject = ?principal.subject, tenant = %principal.tenant, "refused: the role is missing");
         return Err(forbidden("the token has none of the roles that this takes"));
+    }
+    if principal.owner.is_some() && !matches!(operation.spec().tag, "campaigns" | "timers") {
+        return Err(forbidden("this is about the campaigns of all owners, and the token is bound to one"));
     }
     Ok(Some(Caller::new(principal)))
 }

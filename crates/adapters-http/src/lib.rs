@@ -6,6 +6,7 @@
 mod docs_page;
 mod gate;
 mod handlers;
+mod only_local;
 mod openapi;
 mod operation;
 mod problem;
@@ -24,6 +25,7 @@ use ports::dead_letters::DeadLetters;
 use ports::inbound::Inbound;
 use ports::limits::RateLimiter;
 
+pub use only_local::only_local;
 pub use openapi::openapi;
 pub use operation::{
     Access, Effect, Input, MAX_BATCH, MAX_BATCH_BODY, MAX_BODY, Operation, Parameter, ParameterKind, Spec,

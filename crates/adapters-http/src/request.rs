@@ -253,12 +253,29 @@ pub(crate) fn invalid_cursor() -> ApiError {
     ApiError::parameter("cursor", "is not a nextCursor of this list")
 }
 
-/// Refuses, by the headers alone, a body that `operation` does not take.
-pub(crate) fn check_body_headers(headers: &HeaderMap, operation: Operation) -> Result<(), ApiError> {
+/// Reads the body of a call of `operation`. Where one is needed, the headers are enough to refuse what is not taken; where
+/// none is needed, they say nothing as long as none comes: clients name a type for nothing, too.
+pub(crate) async fn take_body<S, B, E>(stream: S, headers: &HeaderMap, operation: Operation) -> Result<Bytes, ApiError>
+where
+    S: Stream<Item = Result<B, E>>,
+    B: Buf,
+{
     let spec = operation.spec();
-    if spec.effect == Effect::Read || spec.input == Input::None {
-        return Ok(());
+    if spec.effect == Effect::Read {
+        return Ok(Bytes::new());
     }
+    if matches!(spec.input, Input::Json | Input::LargeJson) {
+        check_body_headers(headers, spec.input)?;
+    }
+    let body = read_body(stream, headers, spec.input.max_bytes()).await?;
+    if spec.input == Input::Optional && !body.is_empty() {
+        check_body_headers(headers, spec.input)?;
+    }
+    Ok(body)
+}
+
+/// Refuses, by the headers alone, a body that is not taken.
+fn check_body_headers(headers: &HeaderMap, input: Input) -> Result<(), ApiError> {
     let unsupported = |detail| ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail);
     if headers.get(CONTENT_ENCODING).is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
         return Err(unsupported("the body must not be compressed"));
@@ -266,13 +283,13 @@ pub(crate) fn check_body_headers(headers: &HeaderMap, operation: Operation) -> R
     let content_type = headers.get(CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());
     match content_type.map(|text| text.split(';').next().unwrap_or_default().trim()) {
         Some(kind) if kind.eq_ignore_ascii_case("application/json") => Ok(()),
-        None if spec.input == Input::Optional => Ok(()),
+        None if input == Input::Optional => Ok(()),
         None | Some(_) => Err(unsupported("the body must be application/json")),
     }
 }
 
 /// Reads a body of at most `max` bytes.
-pub(crate) async fn read_body<S, B, E>(stream: S, headers: &HeaderMap, max: usize) -> Result<Bytes, ApiError>
+async fn read_body<S, B, E>(stream: S, headers: &HeaderMap, max: usize) -> Result<Bytes, ApiError>
 where
     S: Stream<Item = Result<B, E>>,
     B: Buf,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::{Buf, Bytes};
+use bytes::Buf;
 use futures_util::Stream;
 use futures_util::future::Either;
 use http::header::{ALLOW, HeaderName};
@@ -18,7 +18,7 @@ use warp::reply::Response;
 use crate::operation::{Effect, Found, Operation, allowed, find};
 use crate::problem::ApiError;
 use crate::reply::{REQUEST_ID, Reply, respond};
-use crate::request::{Call, Query, check_body_headers, read_body};
+use crate::request::{Call, Query, take_body};
 use crate::server::Peer;
 use crate::{Api, gate, handlers};
 
@@ -62,6 +62,11 @@ impl Request {
     }
 }
 
+/// What an answer is found by in the log, where its sender gave nothing.
+pub(crate) fn fresh_request_id(api: &Api) -> HeaderValue {
+    HeaderValue::try_from(api.ids.next().to_string()).expect("a UUID is a header value")
+}
+
 async fn answer<S, B, E>(api: Arc<Api>, request: Request, body: S) -> Response
 where
     S: Stream<Item = Result<B, E>> + Send,
@@ -69,10 +74,7 @@ where
     E: Send,
 {
     let started = Instant::now();
-    let request_id = request
-        .name(&REQUEST_ID, MAX_REQUEST_ID)
-        .cloned()
-        .unwrap_or_else(|| HeaderValue::try_from(api.ids.next().to_string()).expect("a UUID is a header value"));
+    let request_id = request.name(&REQUEST_ID, MAX_REQUEST_ID).cloned().unwrap_or_else(|| fresh_request_id(&api));
     let id = String::from_utf8_lossy(request_id.as_bytes()).into_owned();
     let (operation, answer) = match find(&request.method, &request.path) {
         Found::NoSuchPath => ("none", Err(ApiError::no_such_path())),
@@ -128,13 +130,9 @@ where
 {
     let spec = operation.spec();
     let address = request.peer.map(|peer| peer.0.ip());
-    let caller = gate::admit(&api, spec.access, &request.headers, address).await?;
+    let caller = gate::admit(&api, operation, &request.headers, address).await?;
     let query = Query::read(&request.query, operation)?;
-    check_body_headers(&request.headers, operation)?;
-    let body = match spec.effect {
-        Effect::Read => Bytes::new(),
-        Effect::Command { .. } | Effect::Action => read_body(body, &request.headers, spec.input.max_bytes()).await?,
-    };
+    let body = take_body(body, &request.headers, operation).await?;
     let correlation = match request.name(&CORRELATION_ID, MAX_CORRELATION_ID) {
         Some(value) => String::from_utf8_lossy(value.as_bytes()).into_owned(),
         None => request_id,

@@ -183,7 +183,7 @@ pub(crate) struct Token {
     /// What it allows; give it several times for several roles
     #[arg(long = "role", value_enum, default_values = ["operator"], value_name = "ROLE")]
     pub(crate) roles: Vec<Role>,
-    /// Restricts a viewer to the campaigns of this owner
+    /// Restricts it to the campaigns of this owner
     #[arg(long, value_name = "OWNER", value_parser = OwnerId::parse)]
     pub(crate) owner: Option<OwnerId>,
     /// How long it is valid, as in 30m, 12h, 7d
@@ -276,9 +276,9 @@ pub(crate) struct DlqOne {
 
 /// See [`Dlq::Replay`].
 #[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("which").required(true).args(["id", "all"]))]
 pub(crate) struct DlqReplay {
     /// The letter's id; or --all
-    #[arg(required_unless_present = "all", conflicts_with = "all")]
     pub(crate) id: Option<Uuid>,
     /// All open letters that match
     #[arg(long)]

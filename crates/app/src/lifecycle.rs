@@ -14,6 +14,7 @@ use adapters_websocket::Hub;
 use application::{Heartbeat, InstanceInfo, Notices, System};
 use domain::{JsonText, TenantId};
 use metrics_exporter_prometheus::PrometheusHandle;
+use ports::clock::Clock;
 use ports::journal::Actor;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -32,6 +33,8 @@ const RESTARTS: usize = 5;
 const PATIENCE: Duration = Duration::from_mins(1);
 /// How often the metrics are kept from growing.
 const UPKEEP: Duration = Duration::from_secs(5);
+/// How often a loop that only waits for others gives a sign of life.
+const BEAT: Duration = Duration::from_secs(1);
 
 /// A service that runs.
 pub(crate) struct Running {
@@ -106,10 +109,16 @@ impl Running {
             let publisher = Arc::clone(&publisher);
             async move { publisher.run(stop).await }
         })];
-        let live = Arc::clone(&hub);
+        let (live, clock, heartbeat) = (Arc::clone(&hub), loops.clock, loops.live_heartbeat.clone());
         relay_tasks.push(watch(&relay).always("live", loops.live_heartbeat, move |stop| {
-            let live = Arc::clone(&live);
-            async move { live.run(stop).await }
+            let (live, clock, heartbeat) = (Arc::clone(&live), Arc::clone(&clock), heartbeat.clone());
+            // The hub waits for nothing but the feed; whenever its task gets its turn, it is alive.
+            async move {
+                tokio::select! {
+                    () = live.run(stop) => {}
+                    () = beat(clock.as_ref(), &heartbeat) => {}
+                }
+            }
         }));
         Ok(Self {
             address,
@@ -177,6 +186,14 @@ async fn tell(notices: &Notices, name: &str, instance: &InstanceInfo) -> Result<
     let detail = serde_json::json!({ "version": instance.version }).to_string();
     let detail = JsonText::new(&detail).unwrap_or_else(|_| JsonText::empty());
     Ok(notices.write(TenantId::service(), Actor::system(), name, &instance.id, detail).await?)
+}
+
+/// Gives a sign of life every second, for ever.
+async fn beat(clock: &dyn Clock, heartbeat: &Heartbeat) {
+    loop {
+        heartbeat.beat(clock.now());
+        tokio::time::sleep(BEAT).await;
+    }
 }
 
 async fn upkeep(metrics: PrometheusHandle, stop: CancellationToken) {

@@ -115,6 +115,7 @@ fn as_violation(fault: &ChainFault) -> Violation {
 fn check_file(proof: &mut Proof, file: &CaseFile) {
     proof.campaigns += 1;
     proof.timers += file.pending.len() as u64;
+    proof.add(file.faults.iter().cloned());
     let unreadable = |invariant, what: &str, error: &str| Violation {
         invariant,
         subject: format!("campaign {}", file.key),
@@ -334,6 +335,11 @@ mod tests {
                 log: Ok(Vec::new()),
                 pending: Vec::new(),
                 failed: Vec::new(),
+                faults: vec![Violation {
+                    invariant: Invariant::TimersArePlan,
+                    subject: "campaign default/c1".to_owned(),
+                    detail: "a timer's row is not as it should be".to_owned(),
+                }],
             };
             Ok(if after.is_none() { vec![file] } else { Vec::new() })
         });
@@ -343,7 +349,7 @@ mod tests {
         });
         let proof = prove(&store, MEMORY, &mut |_| {}).await.expect("readable");
         let ids: Vec<_> = proof.violations.iter().map(|v| v.invariant.id()).collect();
-        assert_eq!(ids, ["INV-1", "INV-7"]);
+        assert_eq!(ids, ["INV-3", "INV-1", "INV-7"]);
         assert!(!ProofBody::from(&proof).ok);
     }
 

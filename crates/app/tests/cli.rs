@@ -5,6 +5,8 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+const SECRET: &str = "a secret of more than thirty-two bytes";
+
 /// The program with nothing of the developer's environment.
 fn lifecycle(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lifecycle"));
@@ -71,7 +73,13 @@ fn the_help_of_every_command_is_as_reviewed() {
 fn wrong_usage_ends_with_2_and_says_what_is_wrong() {
     refused(&["fly"], &[], 2, "unrecognized subcommand 'fly'");
     refused(&["dlq", "show", "1"], &[], 2, "invalid value '1' for '<ID>'");
-    refused(&["dlq", "replay"], &[], 2, "<ID>");
+    refused(&["dlq", "replay"], &[], 2, "<ID|--all>");
+    refused(
+        &["token", "--tenant", "_service"],
+        &[("LIFECYCLE_AUTH__HS256_SECRET", SECRET)],
+        2,
+        "no token is of the tenant _service",
+    );
     refused(&["token", "--tenant", "a/b"], &[], 2, "must not contain '/'");
     refused(&["token", "--ttl", "soon"], &[], 2, "is not a duration");
     refused(&["audit", "verify", "--expect", "7"], &[], 2, "a head is POSITION:HASH");
@@ -98,12 +106,11 @@ fn the_documented_sample_is_accepted_as_it_is() {
 
 #[test]
 fn settings_are_printed_with_secrets_masked() {
-    let secret = "a secret of more than thirty-two bytes";
     for arguments in [&["config"] as &[&str], &["config", "--output", "json"], &["config", "--sources"]] {
-        let output = run(arguments, &[("LIFECYCLE_AUTH__HS256_SECRET", secret)]);
+        let output = run(arguments, &[("LIFECYCLE_AUTH__HS256_SECRET", SECRET)]);
         assert!(output.status.success(), "{}", stderr(&output));
         let text = stdout(&output);
-        assert!(text.contains("********") && !text.contains(secret), "{text}");
+        assert!(text.contains("********") && !text.contains(SECRET), "{text}");
     }
 }
 
@@ -168,10 +175,12 @@ fn a_second_process_on_the_same_data_ends_with_69_and_looking_still_works() {
         .stderr(Stdio::piped())
         .spawn()
         .expect("the program runs");
-    let mut line = String::new();
+    let mut log = BufReader::new(first.stderr.take().expect("piped")).lines();
+    let line =
+        log.find_map(|line| line.ok().filter(|line| line.contains("\"message\":\"ready\""))).expect("it gets ready");
     // Nobody reads the log after this line; the service must not mind.
-    BufReader::new(first.stderr.take().expect("piped")).read_line(&mut line).expect("a line");
-    assert!(line.contains("\"message\":\"ready\"") && line.contains("http://127.0.0.1:"), "{line}");
+    drop(log);
+    assert!(line.contains("http://127.0.0.1:"), "{line}");
 
     refused(&["serve", "--data", &data, "--listen", "127.0.0.1:0"], &[], 69, "is in use by another lifecycle process");
     refused(&["replay", "--data", &data], &[], 69, "is in use by another lifecycle process");

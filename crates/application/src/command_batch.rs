@@ -100,7 +100,7 @@ impl CommandBatch {
 }
 
 fn command_key(request: &CommandRequest) -> CommandKey {
-    CommandKey { tenant: request.key.tenant.clone(), id: request.id.clone() }
+    CommandKey { tenant: request.key.tenant.clone(), sender: request.actor.sender(), id: request.id.clone() }
 }
 
 impl Decision for CommandBatch {

@@ -78,7 +78,7 @@ impl From<PortError> for SubmitError {
 /// Limits of the command queue.
 #[derive(Debug, Clone, Copy)]
 pub struct CommandSettings {
-    /// How many commands may wait.
+    /// How many requests may wait; a batch of commands is one.
     pub queue: usize,
     /// How many go into one commit, at most [`MAX_BATCH`].
     pub batch: usize,
@@ -95,15 +95,19 @@ struct Waiting {
     answer: oneshot::Sender<Result<Verdict, SubmitError>>,
 }
 
+/// Commands that are decided in one commit, in order, or not at all; at most a batch.
+type Group = Vec<Waiting>;
+
 /// Takes commands.
 pub struct Commands {
-    queue: mpsc::Sender<Waiting>,
+    queue: mpsc::Sender<Group>,
     queries: Arc<dyn Queries>,
+    batch: usize,
 }
 
 /// Handles the commands that [`Commands`] takes.
 pub struct CommandWorker {
-    queue: mpsc::Receiver<Waiting>,
+    queue: mpsc::Receiver<Group>,
     store: Arc<dyn Store>,
     cache: Arc<dyn Cache>,
     ids: Arc<dyn Ids>,
@@ -126,7 +130,7 @@ impl Commands {
     ) -> (Self, CommandWorker) {
         let (sender, receiver) = mpsc::channel(settings.queue.max(1));
         let batch = settings.batch.clamp(1, MAX_BATCH);
-        (Self { queue: sender, queries }, CommandWorker { queue: receiver, store, cache, ids, policies, batch })
+        (Self { queue: sender, queries, batch }, CommandWorker { queue: receiver, store, cache, ids, policies, batch })
     }
 
     /// The share of the queue that is taken, 0 to 1.
@@ -144,27 +148,36 @@ impl Commands {
     /// [`SubmitError`].
     pub async fn submit(&self, request: CommandRequest) -> Result<Answer, SubmitError> {
         let (answer, verdict) = oneshot::channel();
-        self.queue.try_send(Waiting { request, answer }).map_err(|error| match error {
+        self.queue.try_send(vec![Waiting { request, answer }]).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => SubmitError::Overloaded,
             mpsc::error::TrySendError::Closed(_) => SubmitError::Stopping,
         })?;
         self.answer(verdict.await.unwrap_or(Err(SubmitError::Stopping))).await
     }
 
-    /// Handles many, in order, waiting for room in the queue; one answer each, in their order.
+    /// Handles many, in order, waiting for room in the queue; one answer each, in their order. As many as fit into one
+    /// batch are committed together; when the store fails, none after them is tried.
     pub async fn submit_all(&self, requests: Vec<CommandRequest>) -> Vec<Result<Answer, SubmitError>> {
-        let mut waiting = Vec::with_capacity(requests.len());
-        for request in requests {
-            let (answer, verdict) = oneshot::channel();
-            let sent = self.queue.send(Waiting { request, answer }).await;
-            waiting.push(sent.map(|()| verdict));
-        }
-        let mut answers = Vec::with_capacity(waiting.len());
-        for verdict in waiting {
-            answers.push(match verdict {
-                Ok(verdict) => self.answer(verdict.await.unwrap_or(Err(SubmitError::Stopping))).await,
-                Err(_closed) => Err(SubmitError::Stopping),
-            });
+        let mut answers: Vec<Result<Answer, SubmitError>> = Vec::with_capacity(requests.len());
+        let mut requests = requests.into_iter().peekable();
+        while requests.peek().is_some() {
+            let (group, verdicts): (Group, Vec<_>) = requests
+                .by_ref()
+                .take(self.batch)
+                .map(|request| {
+                    let (answer, verdict) = oneshot::channel();
+                    (Waiting { request, answer }, verdict)
+                })
+                .unzip();
+            // A closed queue drops the group, and with it the senders of the verdicts.
+            let _ = self.queue.send(group).await;
+            for verdict in verdicts {
+                answers.push(self.answer(verdict.await.unwrap_or(Err(SubmitError::Stopping))).await);
+            }
+            if let Some(Err(SubmitError::Store(error))) = answers.last() {
+                let error = Arc::clone(error);
+                answers.extend(requests.by_ref().map(|_| Err(SubmitError::Store(Arc::clone(&error)))));
+            }
         }
         answers
     }
@@ -193,26 +206,40 @@ impl Commands {
 impl CommandWorker {
     /// Handles commands until `shutdown`, and then those that already wait.
     pub async fn run(mut self, shutdown: CancellationToken) {
-        let mut waiting = Vec::with_capacity(self.batch);
         loop {
-            let taken = tokio::select! {
+            let first = tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
-                taken = self.queue.recv_many(&mut waiting, self.batch) => taken,
+                first = self.queue.recv() => first,
             };
-            if taken == 0 {
-                return;
-            }
-            self.process(std::mem::take(&mut waiting)).await;
+            let Some(first) = first else { return };
+            self.process_with_others(first).await;
         }
         self.queue.close();
-        while self.queue.recv_many(&mut waiting, self.batch).await > 0 {
-            self.process(std::mem::take(&mut waiting)).await;
+        while let Some(first) = self.queue.recv().await {
+            self.process_with_others(first).await;
+        }
+    }
+
+    /// Commits `first` together with what else waits, as far as it fits.
+    async fn process_with_others(&mut self, first: Group) {
+        let mut next = Some(first);
+        while let Some(mut batch) = next.take() {
+            while batch.len() < self.batch
+                && let Ok(group) = self.queue.try_recv()
+            {
+                if batch.len() + group.len() > self.batch {
+                    next = Some(group); // the next commit begins with it
+                    break;
+                }
+                batch.extend(group);
+            }
+            self.process(batch).await;
         }
     }
 
     /// Commits a batch. One that the store refuses is split until the bad command stands alone.
-    async fn process(&self, batch: Vec<Waiting>) {
+    async fn process(&self, batch: Group) {
         let mut portions = vec![batch];
         while let Some(mut batch) = portions.pop() {
             let requests: Vec<_> = batch.iter().map(|w| w.request.clone()).collect();

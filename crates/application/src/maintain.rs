@@ -64,6 +64,11 @@ impl Housekeeper {
     async fn look(&self, crossed: &mut BTreeSet<&'static str>, looks: u32) -> Result<(), PortError> {
         let report = self.system.report().await?;
         set_gauges(&report);
+        if report.store.failing {
+            // While the service is not ready nobody else may try; the first commit that succeeds ends it.
+            let name = "store.writable";
+            self.notices.write(TenantId::service(), Actor::system(), name, "store", JsonText::empty()).await?;
+        }
         self.tell_thresholds(&report, crossed).await?;
         if looks.is_multiple_of(FORGET_EVERY) {
             let retention = TimeDelta::from_std(self.inbox_retention).unwrap_or(TimeDelta::MAX);

@@ -1,12 +1,15 @@
 //! The relay: publishes what was committed, in order, each position once.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::CampaignKey;
 use ports::PortError;
+use ports::cache::Cache;
 use ports::clock::Clock;
 use ports::feed::{MAX_READ, Outbox, Publisher};
-use ports::journal::Position;
+use ports::journal::{Position, Record};
 use ports::wakeups::Wakeups;
 use tokio_util::sync::CancellationToken;
 
@@ -19,6 +22,7 @@ const SAFETY_POLL: Duration = Duration::from_secs(1);
 pub struct Relay {
     outbox: Arc<dyn Outbox>,
     publisher: Arc<dyn Publisher>,
+    cache: Arc<dyn Cache>,
     wakeups: Arc<dyn Wakeups>,
     clock: Arc<dyn Clock>,
     heartbeat: Heartbeat,
@@ -29,11 +33,12 @@ impl Relay {
     pub fn new(
         outbox: Arc<dyn Outbox>,
         publisher: Arc<dyn Publisher>,
+        cache: Arc<dyn Cache>,
         wakeups: Arc<dyn Wakeups>,
         clock: Arc<dyn Clock>,
         heartbeat: Heartbeat,
     ) -> Self {
-        Self { outbox, publisher, wakeups, clock, heartbeat }
+        Self { outbox, publisher, cache, wakeups, clock, heartbeat }
     }
 
     /// Publishes until `shutdown`, and then what is still waiting.
@@ -83,9 +88,21 @@ impl Relay {
             let Some(last) = records.last() else { return Ok(published) };
             mark = last.position;
             let count = records.len() as u64;
+            // First the cache: who hears of a step and then asks must not get the state before it.
+            self.cache.outdated(versions(&records)).await;
             self.publisher.publish(records).await?;
             published += count;
             metrics::counter!("lifecycle_published_records_total").increment(count);
         }
     }
+}
+
+/// The version of every campaign after its last step in `records`.
+fn versions(records: &[Arc<Record>]) -> Vec<(CampaignKey, u64)> {
+    let steps = records.iter().filter_map(|record| {
+        let (campaign, sequence) = (record.fact.entry.campaign()?, record.fact.entry.sequence()?);
+        Some((CampaignKey { tenant: record.fact.tenant.clone(), id: campaign.clone() }, sequence))
+    });
+    // In order, so that the last one stays.
+    steps.collect::<HashMap<_, _>>().into_iter().collect()
 }

@@ -170,7 +170,8 @@ impl System {
         let mut checks = vec![("running", stopping)];
         match self.parts.queries.status().await {
             Ok(status) => {
-                checks.push(("store", Ok(())));
+                let writing = if status.failing { Err("the last commit failed".to_owned()) } else { Ok(()) };
+                checks.push(("store", writing));
                 let overdue = age(status.oldest_overdue, status.now);
                 checks.push(("timers", within("a timer is overdue", overdue, self.parts.settings.max_overdue)));
             }

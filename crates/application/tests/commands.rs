@@ -236,3 +236,28 @@ async fn a_campaign_that_cannot_be_read_fails_alone() {
     assert!(matches!(answers.0, Err(SubmitError::Poison(_))));
     assert_eq!(answers.1.expect("answered").outcome, Outcome::Applied { version: 2 });
 }
+
+#[tokio::test]
+async fn when_the_store_fails_nothing_later_goes_ahead_of_what_failed() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&calls);
+    let mut store = MockStore::new();
+    store.expect_transact().returning(move |scope, decision| {
+        if counted.fetch_add(1, Ordering::SeqCst) == 0 {
+            return Err(PortError::Unavailable { what: "the store", source: "disk full".into() });
+        }
+        decision.decide(&view_of(&scope, &["a"]));
+        Ok(receipt())
+    });
+    let (commands, worker) = service(store, 1_000);
+    // More than one batch of them, all about one campaign.
+    let requests = (0..150).map(|n| request("a", &n.to_string(), cancel())).collect();
+    let stop = CancellationToken::new();
+    let answers = tokio::select! {
+        answers = commands.submit_all(requests) => answers,
+        () = worker.run(stop) => panic!("nobody stops it"),
+    };
+    assert_eq!(answers.len(), 150);
+    assert!(answers.iter().all(|answer| matches!(answer, Err(SubmitError::Store(_)))), "the second batch waits, too");
+    assert_eq!(calls.load(Ordering::SeqCst), 1);
+}

@@ -57,9 +57,16 @@ impl Engine {
             CommandSettings::default(),
         );
         let settings = TimerSettings::default();
-        let timers =
-            Timers::new(store, cache, Arc::clone(&clock), ids, wakeups.clone(), settings, beats.register("timers"));
-        let relay = Relay::new(embedded.clone(), embedded, wakeups, Arc::clone(&clock), beats.register("relay"));
+        let timers = Timers::new(
+            store,
+            cache.clone(),
+            Arc::clone(&clock),
+            ids,
+            wakeups.clone(),
+            settings,
+            beats.register("timers"),
+        );
+        let relay = Relay::new(embedded.clone(), embedded, cache, wakeups, Arc::clone(&clock), beats.register("relay"));
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
         tasks.spawn(worker.run(stop.clone()));

@@ -70,6 +70,8 @@ pub struct Campaign {
     pub target_reached: bool,
     /// The version at which its timers were last planned.
     pub generation: u64,
+    /// When that was. No timer of the plan is due before it was planned, so nothing is late that could not be in time.
+    pub planned_at: Timestamp,
     /// Timers of the plan that fired or were skipped in this generation.
     pub settled: BTreeSet<LifecycleTimer>,
     /// Its pending timers. The store's timer table is an index of these.

@@ -60,6 +60,7 @@ pub fn evolve(key: &CampaignKey, state: Option<Campaign>, step: &Step) -> Result
             engagements: 0,
             target_reached: false,
             generation: 0,
+            planned_at: step.at,
             settled: std::collections::BTreeSet::new(),
             timers: Vec::new(),
             held: std::collections::BTreeSet::new(),
@@ -125,6 +126,7 @@ fn enter(status: Status, at: Timestamp) -> Phase {
 fn settle_timers(campaign: &mut Campaign, step: &Step) {
     if step.event.replans() {
         campaign.generation = step.sequence;
+        campaign.planned_at = step.at;
         campaign.settled.clear();
         let terminal = campaign.status().is_terminal();
         campaign.timers.retain(|t| !terminal && matches!(t.kind, TimerKind::Custom(_)));

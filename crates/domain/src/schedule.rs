@@ -23,7 +23,7 @@ pub fn plan(campaign: &Campaign) -> Vec<Planned> {
     let mut timers: Vec<Planned> = Vec::with_capacity(2);
     let mut arm = |kind, from: Timestamp, after: TimeDelta| {
         // Windows lie before the year 10000 and waits are at most 366 days: this cannot overflow.
-        timers.push(Planned { due: from + after, kind });
+        timers.push(Planned { due: (from + after).max(campaign.planned_at), kind });
     };
     match campaign.phase {
         Phase::Created => {

@@ -1,4 +1,4 @@
-//! The suite of the cache (H1, H2).
+//! The suite of the cache (H1 to H3).
 
 use std::sync::Arc;
 
@@ -34,6 +34,7 @@ macro_rules! cache_contract {
                 an_older_version_never_replaces_a_newer_one,
                 a_campaign_never_goes_back_among_many_writers,
                 campaigns_of_two_tenants_are_two,
+                what_is_outdated_is_not_given_any_more,
                 its_size_is_bounded,
             }
         }
@@ -96,6 +97,21 @@ pub async fn a_campaign_never_goes_back_among_many_writers(h: &mut impl CacheHar
 pub async fn campaigns_of_two_tenants_are_two(h: &mut impl CacheHarness) {
     h.cache().put(vec![campaign("spring", 3)]).await;
     assert_eq!(h.cache().get(&key_of("globex", "spring")).await, None);
+}
+
+/// H3: what was told to be outdated is not given any more, whoever puts it again.
+pub async fn what_is_outdated_is_not_given_any_more(h: &mut impl CacheHarness) {
+    h.cache().put(vec![campaign("spring", 3), campaign("autumn", 8)]).await;
+    h.cache().outdated(vec![(key("spring"), 5), (key("autumn"), 8), (key("winter"), 2)]).await;
+    assert_eq!(version(h, "spring").await, None);
+    assert_eq!(version(h, "autumn").await, Some(8), "it is at that version already");
+    for late in [campaign("spring", 4), campaign("winter", 1)] {
+        h.cache().put(vec![late]).await;
+    }
+    assert_eq!((version(h, "spring").await, version(h, "winter").await), (None, None), "read before the step");
+    h.cache().outdated(vec![(key("spring"), 2)]).await;
+    h.cache().put(vec![campaign("spring", 4), campaign("spring", 5)]).await;
+    assert_eq!(version(h, "spring").await, Some(5));
 }
 
 /// H2: however much is put in, it holds no more than it may.

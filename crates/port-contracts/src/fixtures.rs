@@ -42,7 +42,7 @@ pub fn command(id: &str) -> CommandId {
 
 /// A command of the tenant `acme`.
 pub fn command_key(id: &str) -> CommandKey {
-    CommandKey { tenant: tenant("acme"), id: command(id) }
+    CommandKey { tenant: tenant("acme"), sender: "call".to_owned(), id: command(id) }
 }
 
 /// A reminder's name.

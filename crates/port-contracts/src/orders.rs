@@ -46,7 +46,7 @@ impl Order {
     }
 
     fn command_key(&self) -> Option<CommandKey> {
-        self.id.clone().map(|id| CommandKey { tenant: self.key.tenant.clone(), id })
+        self.id.clone().map(|id| CommandKey { tenant: self.key.tenant.clone(), sender: "call".to_owned(), id })
     }
 }
 

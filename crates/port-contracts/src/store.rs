@@ -71,6 +71,7 @@ macro_rules! store_contract {
                 every_outcome_is_remembered_as_it_was,
                 a_second_answer_to_a_command_is_refused,
                 a_command_id_is_of_one_tenant,
+                a_command_id_is_of_one_sender,
                 only_old_commands_are_forgotten,
                 a_write_on_another_version_is_refused,
                 a_campaign_is_created_only_where_there_is_none,

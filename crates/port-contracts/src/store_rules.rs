@@ -70,9 +70,23 @@ pub async fn a_command_id_is_of_one_tenant(h: &mut impl StoreHarness) {
     let ours = Order::create(&key("spring"), definition(at)).named(command("c-1"));
     let theirs = Order::create(&key_of("globex", "spring"), definition(at)).named(command("c-1"));
     run(&store, vec![ours]).await.expect("a new campaign");
-    let other = CommandKey { tenant: tenant("globex"), id: command("c-1") };
+    let other = CommandKey { tenant: tenant("globex"), ..command_key("c-1") };
     assert!(look(&store, asking(&other)).await.inbox.is_empty());
     run(&store, vec![theirs]).await.expect("another tenant's command");
+}
+
+/// S6: the same command id of another sender is another command.
+pub async fn a_command_id_is_of_one_sender(h: &mut impl StoreHarness) {
+    let store = h.store();
+    let at = now(&store).await;
+    run(&store, vec![Order::create(&key("spring"), definition(at)).named(command("1"))]).await.expect("a campaign");
+    let entry = look(&store, asking(&command_key("1"))).await.inbox[&command_key("1")].clone();
+    let theirs = CommandKey { sender: "event/main-api".to_owned(), ..command_key("1") };
+    assert!(look(&store, asking(&theirs)).await.inbox.is_empty());
+    let answer = theirs.clone();
+    let answered = move |_: &View| Changes { inbox: vec![(answer.clone(), entry.clone())], ..Changes::default() };
+    commit(&store, asking(&theirs), answered).await.expect("another sender's command");
+    assert_eq!(look(&store, asking(&theirs)).await.inbox.len(), 1);
 }
 
 /// S6: forgetting takes the entries that are older, and says how many.

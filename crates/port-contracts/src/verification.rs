@@ -25,6 +25,9 @@ pub trait VerificationHarness: StoreHarness {
 
     /// Changes what the stored fact at `position` says, behind the store's back.
     async fn forge_record(&self, position: Position);
+
+    /// Moves what the store finds due timers by, for every armed timer, without touching any state.
+    async fn mislay_timers(&self);
 }
 
 /// One test per case of the proofs; `$make` gives a fresh [`VerificationHarness`].
@@ -38,6 +41,7 @@ macro_rules! verification_contract {
                 case_files_are_of_one_moment,
                 an_unreadable_campaign_has_a_case_file_that_says_so,
                 every_campaign_is_met_once_while_others_come,
+                what_would_keep_a_timer_from_firing_is_a_fault,
                 a_command_with_two_effects_is_found,
                 a_command_that_is_called_like_a_timer_is_another_one,
                 an_untouched_chain_holds_page_by_page,
@@ -162,6 +166,23 @@ pub async fn every_campaign_is_met_once_while_others_come(h: &mut impl Verificat
     assert!(met.is_sorted() && met.windows(2).all(|two| two[0] != two[1]), "{met:?}");
     wanted.retain(|key| !met.contains(key));
     assert!(wanted.is_empty(), "never met: {wanted:?}");
+}
+
+async fn count_faults(h: &impl VerificationHarness) -> usize {
+    let files = h.verification().case_files(None, 10).await.expect("reading");
+    files.iter().map(|file| file.faults.len()).sum()
+}
+
+/// V3: a timer that the clock will not find is a fault, although the campaign's state is right; a rebuild mends it.
+pub async fn what_would_keep_a_timer_from_firing_is_a_fault(h: &mut impl VerificationHarness) {
+    let store = h.store();
+    let at = now(&store).await;
+    create(&store, &key("spring"), definition(at)).await;
+    assert_eq!(count_faults(h).await, 0);
+    h.mislay_timers().await;
+    assert_eq!(count_faults(h).await, 2, "its START and its EXPIRE");
+    h.verification().rebuild().await.expect("rebuilding");
+    assert_eq!(count_faults(h).await, 0);
 }
 
 /// INV-7: a command that stands in the journal for two decisions is found; one decision of several facts is none.

@@ -45,7 +45,7 @@ pub struct Principal {
     pub tenant: TenantId,
     /// With which roles: the claim `roles`.
     pub roles: Vec<Role>,
-    /// A viewer who sees only this owner's campaigns: the claim `owner`.
+    /// Whoever is bound to this owner's campaigns, whatever the roles: the claim `owner`.
     pub owner: Option<OwnerId>,
     /// Until when: the claim `exp`.
     pub expires_at: Timestamp,

@@ -3,6 +3,7 @@
 //! Rules:
 //! * **H1** A cached campaign never goes back: an older version never replaces a newer one.
 //! * **H2** The cache may forget anything at any time; its size is bounded.
+//! * **H3** Once a campaign was told to be outdated below a version, no older one is given, whoever puts it.
 
 use std::sync::Arc;
 
@@ -18,4 +19,7 @@ pub trait Cache: Send + Sync + 'static {
 
     /// Keeps these, unless a newer version is there.
     async fn put(&self, campaigns: Vec<Arc<Campaign>>);
+
+    /// These campaigns are at these versions now; whatever is older is not to be given any more.
+    async fn outdated(&self, versions: Vec<(CampaignKey, u64)>);
 }

@@ -60,6 +60,17 @@ pub struct Actor {
 }
 
 impl Actor {
+    /// The name space of the command ids that it gives: each producer has its own, and all who call share one, so that a
+    /// call may be repeated with another token.
+    pub fn sender(&self) -> String {
+        match self.kind {
+            ActorKind::Producer => format!("event/{}", self.subject),
+            ActorKind::Service | ActorKind::Operator => "call".to_owned(),
+            ActorKind::Timer => "timer".to_owned(),
+            ActorKind::System => "system".to_owned(),
+        }
+    }
+
     /// The clock.
     pub fn timer() -> Self {
         Self { kind: ActorKind::Timer, subject: "lifecycle".to_owned() }

@@ -146,6 +146,8 @@ pub struct StoreStatus {
     pub oldest_overdue: Option<Timestamp>,
     /// Pending timers past their due time, unheld, counted up to 10,000.
     pub overdue: u64,
+    /// Whether the last commit failed, for lack of space for example, and none succeeded since.
+    pub failing: bool,
 }
 
 /// How many campaigns of a tenant are in each status.

@@ -45,11 +45,13 @@ pub enum Scope {
     },
 }
 
-/// A command's name: unique within its tenant.
+/// A command's name: unique for its sender within a tenant, since senders number their commands on their own.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct CommandKey {
     /// Whose.
     pub tenant: TenantId,
+    /// Who named it: [`Actor::sender`].
+    pub sender: String,
     /// Which.
     pub id: CommandId,
 }

@@ -3,9 +3,11 @@
 //! Rules:
 //! * **V1** A file's state, log and timers were true at the same moment.
 //! * **V2** Every campaign is met exactly once, also while others are added.
+//! * **V3** Whatever would make a store not find a campaign or not fire a timer, although its state is right, is a fault.
 
 use async_trait::async_trait;
 use chrono::TimeDelta;
+use domain::invariants::Violation;
 use domain::{Campaign, CampaignKey, Step, Timer, TimerId};
 
 use crate::PortError;
@@ -24,6 +26,9 @@ pub struct CaseFile {
     pub pending: Vec<Timer>,
     /// Its timers in state FAILED.
     pub failed: Vec<TimerId>,
+    /// Where what the store keeps to find it by (columns, due times, rows that cannot be read) says something else than
+    /// its state.
+    pub faults: Vec<Violation>,
 }
 
 /// One link of the audit chain, as the store checked it.

@@ -6,7 +6,7 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 
 /// Now, in milliseconds since 1970.
 #[expect(clippy::missing_panics_doc, reason = "a clock before 1970 or after the year 292 million")]
-#[allow(clippy::disallowed_methods, reason = "scenarios play in real time, beside a process with its own clock")]
+#[expect(clippy::disallowed_methods, reason = "scenarios play in real time, beside a process with its own clock")]
 pub fn now_millis() -> i64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock after 1970");
     i64::try_from(since.as_millis()).expect("in range")

@@ -206,7 +206,22 @@ fn diagnose<'de, T: Deserialize<'de>>(text: &'de str) -> Fault {
         }
         return Fault { path, detail: "is not a known field".to_owned() };
     }
-    Fault { path, detail: detail.to_owned() }
+    Fault { path, detail: plain(detail) }
+}
+
+/// What serde says, without the names of Rust's types.
+fn plain(detail: &str) -> String {
+    if let Some((wrong, known)) =
+        detail.strip_prefix("unknown variant `").and_then(|rest| rest.split_once("`, expected "))
+    {
+        return format!("must be {}, not {wrong:?}", known.replace('`', ""));
+    }
+    match detail.rsplit_once(", expected ") {
+        Some((found, "u8" | "u16" | "u32" | "u64" | "usize" | "i8" | "i16" | "i32" | "i64" | "isize")) => {
+            format!("{found}, expected a whole number in range")
+        }
+        _ => detail.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -231,6 +246,15 @@ mod tests {
         payload: Option<Object>,
         #[serde(default)]
         list: Vec<u32>,
+        kind: Option<Kind>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    enum Kind {
+        Skip,
+        Hold,
+        Fire,
     }
 
     fn fault(text: &str) -> (String, String) {
@@ -263,7 +287,9 @@ mod tests {
         expect(&wrong(r#""to":"DONE""#), "/inner/to", "one of CREATED");
         expect(&wrong(r#""reason":"""#), "/inner/reason", "1 to 500");
         expect(&wrong(r#""payload":[]"#), "/inner/payload", "JSON object");
-        expect(&wrong(r#""list":[1,1.5]"#), "/inner/list/1", "floating point");
+        expect(&wrong(r#""list":[1,1.5]"#), "/inner/list/1", "floating point `1.5`, expected a whole number");
+        expect(&wrong(r#""list":[-1]"#), "/inner/list/0", "integer `-1`, expected a whole number");
+        expect(&wrong(r#""kind":"never""#), "/inner/kind", "must be one of skip, hold, fire, not \"never\"");
         expect("[", "", "EOF");
         expect(r#"["a",null]"#, "", "JSON object");
     }
@@ -274,6 +300,6 @@ mod tests {
             .expect("nulls are fine");
         let inner = read.inner.expect("there");
         assert!(inner.at.is_none() && inner.to.is_none() && inner.reason.is_none() && inner.payload.is_none());
-        assert!(inner.list.is_empty());
+        assert!(inner.list.is_empty() && inner.kind.is_none());
     }
 }

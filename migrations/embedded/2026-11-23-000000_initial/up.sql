@@ -84,6 +84,8 @@ CREATE INDEX timers_failed ON timers (tenant, due_at) WHERE state = 'FAILED';
 -- Commands that were answered, and how.
 CREATE TABLE inbox (
     tenant      TEXT    NOT NULL,
+    -- Who named the command: each producer numbers its own.
+    sender      TEXT    NOT NULL,
     command     TEXT    NOT NULL,
     campaign    TEXT    NOT NULL,
     fingerprint BLOB    NOT NULL CHECK (length(fingerprint) = 32),
@@ -92,7 +94,7 @@ CREATE TABLE inbox (
     code        TEXT    CHECK ((code IS NOT NULL) = (outcome = 'rejected')),
     message     TEXT    CHECK ((message IS NOT NULL) = (outcome = 'rejected')),
     at          INTEGER NOT NULL,
-    PRIMARY KEY (tenant, command)
+    PRIMARY KEY (tenant, sender, command)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX inbox_age ON inbox (at);
 

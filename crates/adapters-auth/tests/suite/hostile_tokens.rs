@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use domain::{OwnerId, TenantId, Timestamp};
 use jsonwebtoken::{Algorithm, EncodingKey};
-use lifecycle_adapters_auth::{KeySource, SigningKey, TokenClaims, mint};
+use lifecycle_adapters_auth::{KeySource, MintError, SigningKey, TokenClaims, mint};
 use ports::auth::{AuthError, Authenticator as _, Role};
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -56,6 +56,8 @@ async fn a_minted_token_says_what_it_was_told() {
         expires_at: at(NOW + 60),
     };
     let key = SigningKey::from_secret(&SecretString::from(SECRET)).expect("long enough");
+    let reserved = TokenClaims { tenant: TenantId::service(), ..wish.clone() };
+    assert!(matches!(mint(&key, &reserved), Err(MintError::ReservedTenant)));
     assert!(!format!("{key:?}").contains("secret for tests"));
     let principal = authenticator(vec![secret()], &clock)
         .authenticate(&mint(&key, &wish).expect("minted"))
@@ -186,6 +188,7 @@ fn hostile_claims() -> Vec<(String, Value)> {
                 json!(["acme"]),
                 json!("x".repeat(65)),
                 json!("'; --"),
+                json!("_service"),
             ],
         ),
         (
@@ -216,6 +219,9 @@ async fn none_of_the_hostile_tokens_is_accepted() {
     let clock = StillClock::new();
     let auth = authenticator(vec![secret()], &clock);
     let mut corpus = hostile_forms();
+    let mut of_no_owner = claims();
+    of_no_owner["owner"] = Value::Null;
+    corpus.push(("owner = null".to_owned(), sign_with_secret(&hs256(), &of_no_owner.to_string())));
     corpus.extend(hostile_claims().into_iter().map(|(what, c)| (what, sign_with_secret(&hs256(), &c.to_string()))));
     assert!(corpus.len() >= 100, "{}", corpus.len());
     for (what, token) in &corpus {

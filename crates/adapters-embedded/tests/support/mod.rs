@@ -104,6 +104,11 @@ hands_out! { port_contracts::store::StoreHarness { store: Store, queries: Querie
 }
 
 hands_out! { port_contracts::verification::VerificationHarness { verification: Verification }
+    async fn mislay_timers(&self) {
+        let moved = sql_query("UPDATE timers SET fire_at = fire_at + 1000000000000 WHERE fire_at IS NOT NULL");
+        assert!(moved.execute(&mut self.intruder()).is_ok_and(|rows| rows > 0));
+    }
+
     async fn forge_record(&self, position: Position) {
         let forged = sql_query("UPDATE journal SET actor_subject = 'mallory' WHERE position = ?")
             .bind::<BigInt, _>(i64::try_from(position.0).expect("a small number"))

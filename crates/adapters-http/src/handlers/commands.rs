@@ -15,7 +15,7 @@ use wire::http::{
     ScheduleTimerBody, TimelineBody, TimerBody, UpdateCampaign,
 };
 
-use super::{key, next_events};
+use super::{check_owner, key, next_events, visible_campaign};
 use crate::Api;
 use crate::operation::{Effect, MAX_BATCH};
 use crate::problem::ApiError;
@@ -35,6 +35,7 @@ struct Done {
 pub(super) async fn create(api: &Api, call: &Call) -> Result<Reply, ApiError> {
     let body: CreateCampaign = call.json()?;
     let (id, definition) = body.into_definition().map_err(|fault| ApiError::field(&fault))?;
+    check_owner(call, &definition)?;
     if call.query.flag("dryRun")? {
         let key = key(call, id)?;
         let timeline = Timeline::of_new(&key, &definition, &api.policies.of(&key.tenant), api.clock.now())
@@ -68,7 +69,8 @@ pub(super) async fn create_many(api: &Api, call: &Call) -> Result<Reply, ApiErro
     let mut requests = Vec::with_capacity(batch.campaigns.len());
     for (index, item) in batch.campaigns.iter().enumerate() {
         let read = read_json::<CreateCampaign>(item.get())
-            .and_then(|body| body.into_definition().map_err(|fault| ApiError::field(&fault)));
+            .and_then(|body| body.into_definition().map_err(|fault| ApiError::field(&fault)))
+            .and_then(|(id, definition)| check_owner(call, &definition).map(|()| (id, definition)));
         match read {
             Ok((id, definition)) => {
                 let command_id = idempotency_key.as_ref().map(|key| item_key(key, index)).transpose()?;
@@ -181,6 +183,10 @@ fn campaign_reply(status: StatusCode, done: &Done) -> Result<Reply, ApiError> {
 }
 
 async fn submit(api: &Api, call: &Call, id: CampaignId, command: Command) -> Result<Done, ApiError> {
+    if !matches!(command, Command::Create { .. }) && call.caller()?.scope().is_some() {
+        // A campaign stays with its owner, so what holds now holds when the command is decided.
+        visible_campaign(api, call).await?;
+    }
     let request = request(api, call, call.idempotency_key()?, id, command)?;
     let Answer { outcome, campaign, replayed } = api.commands.submit(request).await?;
     let changed = match outcome {

@@ -9,11 +9,12 @@ mod timers;
 use std::sync::Arc;
 
 use application::Timeline;
-use domain::{Campaign, CampaignId, CampaignKey};
+use domain::{Campaign, CampaignId, CampaignKey, Definition};
 use ports::PortError;
 use wire::http::TimelineEntryBody;
 
 use crate::Api;
+use crate::gate::forbidden;
 use crate::operation::Operation;
 use crate::problem::ApiError;
 use crate::reply::Reply;
@@ -72,6 +73,16 @@ async fn visible_campaign(api: &Api, call: &Call) -> Result<Arc<Campaign>, ApiEr
 fn check_visible(call: &Call, campaign: &Campaign) -> Result<(), ApiError> {
     match call.caller()?.scope() {
         Some(owner) if campaign.definition.owner.as_ref() != Some(owner) => Err(ApiError::unknown_campaign()),
+        _ => Ok(()),
+    }
+}
+
+/// Whoever is bound to an owner creates only campaigns of that owner.
+fn check_owner(call: &Call, definition: &Definition) -> Result<(), ApiError> {
+    match call.caller()?.scope() {
+        Some(owner) if definition.owner.as_ref() != Some(owner) => {
+            Err(forbidden("the token is bound to one owner, and the campaign would be of another, or of none"))
+        }
         _ => Ok(()),
     }
 }

@@ -89,7 +89,7 @@ async fn nothing_of_another_tenant_is_seen() {
 }
 
 #[tokio::test]
-async fn a_viewer_of_one_owner_sees_only_what_is_theirs() {
+async fn who_is_bound_to_an_owner_sees_only_what_is_theirs() {
     let api = World::new().api();
     for (id, owner) in [("hers", "ann"), ("his", "bob")] {
         let mut campaign = definition(id);
@@ -117,7 +117,41 @@ async fn a_viewer_of_one_owner_sees_only_what_is_theirs() {
     assert!(ids(ask_as(&api, ann, "GET /api/v1/campaigns?owner=bob").send().await.ok(200)).is_empty());
     ask_as(&api, ann, "GET /api/v1/forecast").send().await.problem(403, "forbidden");
     ask_as(&api, VIEWER, "GET /api/v1/forecast").send().await.ok(200);
-    ask_as(&api, "acme/operator/ann", "GET /api/v1/campaigns/his").send().await.ok(200);
+}
+
+#[tokio::test]
+async fn who_is_bound_to_an_owner_acts_only_on_what_is_theirs_whatever_the_role() {
+    let api = World::new().api();
+    let of = |id: &str, owner: &str| {
+        let mut campaign = definition(id);
+        campaign["ownerId"] = json!(owner);
+        campaign
+    };
+    for (id, owner) in [("hers", "ann"), ("his", "bob")] {
+        ask(&api, "POST /api/v1/campaigns").json(&of(id, owner)).send().await.ok(201);
+    }
+    for role in ["operator", "service", "admin"] {
+        let ann = format!("acme/{role}/ann");
+        let as_ann = |line: &str| ask_as(&api, &ann, line);
+        as_ann("GET /api/v1/campaigns/his").send().await.problem(404, "unknown_campaign");
+        as_ann("GET /api/v1/campaigns/hers").send().await.ok(200);
+        as_ann("POST /api/v1/campaigns/his/cancel").send().await.problem(404, "unknown_campaign");
+        as_ann("PATCH /api/v1/campaigns/his").json(&json!({})).send().await.problem(404, "unknown_campaign");
+        as_ann("PATCH /api/v1/campaigns/hers").json(&json!({})).send().await.ok(200);
+        as_ann("POST /api/v1/campaigns").json(&of("other", "bob")).send().await.problem(403, "forbidden");
+        as_ann("POST /api/v1/campaigns").json(&definition("none")).send().await.problem(403, "forbidden");
+        as_ann("POST /api/v1/campaigns").json(&of(role, "ann")).send().await.ok(201);
+        let batch = json!({ "campaigns": [of("b", "bob"), of(&format!("{role}-2"), "ann")] });
+        let results = as_ann("POST /api/v1/campaigns/batch").json(&batch).send().await.ok(200);
+        assert_eq!(results["results"][0]["problem"]["code"], "forbidden", "{results}");
+        assert_eq!(results["results"][1]["outcome"], "created", "{results}");
+    }
+    let (operator, service) = ("acme/operator/ann", "acme/service/ann");
+    for line in ["GET /api/v1/dlq", "GET /api/v1/system", "POST /api/v1/system/recovery"] {
+        ask_as(&api, operator, line).send().await.problem(403, "forbidden");
+    }
+    ask_as(&api, service, "POST /api/v1/events").json(&json!({})).send().await.problem(403, "forbidden");
+    assert_eq!(ask(&api, "GET /api/v1/campaigns/his").send().await.ok(200)["status"], "CREATED");
 }
 
 #[tokio::test]

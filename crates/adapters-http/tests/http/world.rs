@@ -352,6 +352,8 @@ impl Cache for World {
     }
 
     async fn put(&self, _: Vec<Arc<Campaign>>) {}
+
+    async fn outdated(&self, _: Vec<(CampaignKey, u64)>) {}
 }
 
 #[async_trait]

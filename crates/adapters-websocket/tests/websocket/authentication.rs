@@ -1,11 +1,13 @@
 //! Who gets in: three ways to bring a token, and every way to fail.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lifecycle_adapters_websocket::HubSettings;
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Error;
 
+use crate::support::fakes::{NoTokens, World};
 use crate::support::{Server, VIEWER};
 
 async fn server() -> Server {
@@ -44,6 +46,17 @@ async fn a_token_in_the_first_frame_lets_in() {
     client.send(json!({"action": "authenticate", "token": VIEWER})).await;
     let frame = client.expect("authenticated").await;
     assert_eq!(frame["data"]["tenant"], "acme", "{frame}");
+}
+
+#[tokio::test]
+async fn where_authentication_is_off_no_token_is_waited_for_and_any_is_welcome() {
+    let server = Server::guarded(World::new(100), Arc::new(NoTokens), HubSettings::default()).await;
+    let (mut client, _) = server.connect_with(&[]).await.expect("a handshake");
+    client.send(json!({"action": "subscribe", "channel": "tenant"})).await;
+    client.expect("subscribed").await;
+    let (mut client, _) = server.connect_with(&[]).await.expect("a handshake");
+    client.send(json!({"action": "authenticate", "token": "whatever"})).await;
+    client.expect("authenticated").await;
 }
 
 #[tokio::test]

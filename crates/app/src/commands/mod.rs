@@ -16,7 +16,7 @@ use crate::failure::Failure;
 
 pub(crate) use serve::{bind, server_settings};
 pub(crate) use token::mint_for;
-pub(crate) use verify::human;
+pub(crate) use verify::{human, violations};
 
 /// Does what the command line asks for.
 pub(crate) fn run(cli: Cli) -> Result<(), Failure> {

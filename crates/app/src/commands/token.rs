@@ -1,6 +1,6 @@
 //! `lifecycle token`: a signed token for the HTTP and WebSocket interfaces.
 
-use adapters_auth::{TokenClaims, mint};
+use adapters_auth::{MintError, TokenClaims, mint};
 use chrono::TimeDelta;
 use ports::auth;
 
@@ -40,7 +40,10 @@ pub(crate) fn mint_for(config: &Config, options: &Token) -> Result<String, Failu
         issued_at: now,
         expires_at: now + TimeDelta::from_std(options.ttl.0).unwrap_or(TimeDelta::zero()),
     };
-    mint(&wiring::signing_key(config)?, &claims).map_err(|error| Failure::internal(&error))
+    mint(&wiring::signing_key(config)?, &claims).map_err(|error| match error {
+        MintError::ReservedTenant => Failure::Usage(error.to_string()),
+        MintError::ShortSecret { .. } | MintError::Key | MintError::Sign(_) => Failure::internal(&error),
+    })
 }
 
 impl From<Role> for auth::Role {

@@ -89,7 +89,7 @@ pub(crate) fn human(proof: &Proof, store: &str) -> String {
     for invariant in Invariant::ALL {
         let verdict = match proof.counts.get(&invariant) {
             None => format!("{GREEN}ok{RESET}"),
-            Some(count) => format!("{RED}{BOLD}{} violations{RESET}", grouped(*count)),
+            Some(count) => format!("{RED}{BOLD}{}{RESET}", violations(*count)),
         };
         let _ = writeln!(out, "  {}  {:<48} {verdict}", invariant.id(), words(invariant));
     }
@@ -103,8 +103,13 @@ pub(crate) fn human(proof: &Proof, store: &str) -> String {
         let _ = writeln!(out, "  ... and {} more", grouped(count - listed));
     }
     let colour = if count == 0 { GREEN } else { RED };
-    let _ = writeln!(out, "{colour}{BOLD}{} violations{RESET}", grouped(count));
+    let _ = writeln!(out, "{colour}{BOLD}{}{RESET}", violations(count));
     out
+}
+
+/// How many violations there are, in words.
+pub(crate) fn violations(count: u64) -> String {
+    if count == 1 { "1 violation".to_owned() } else { format!("{} violations", grouped(count)) }
 }
 
 /// A number with its thousands apart.
@@ -135,6 +140,9 @@ mod tests {
     fn the_report_names_every_invariant_and_lists_what_is_broken() {
         let mut proof = Proof::default();
         assert!(human(&proof, "x").contains("0 violations"));
+        proof.counts.insert(Invariant::LogHasNoGap, 1);
+        assert!(!human(&proof, "x").contains("1 violations"));
+        proof.counts.clear();
         proof.counts.insert(Invariant::NeverEarly, 2);
         proof.violations.push(Violation {
             invariant: Invariant::NeverEarly,

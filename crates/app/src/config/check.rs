@@ -120,8 +120,13 @@ pub(crate) fn check_whole(config: &Config) -> Vec<String> {
         ));
     }
     for tenant in config.tenants.keys() {
-        if let Err(error) = domain::TenantId::parse(tenant) {
-            problems.push(format!("tenants.{tenant}: a tenant id {error}"));
+        match domain::TenantId::parse(tenant) {
+            Ok(id) if id == domain::TenantId::service() => {
+                problems
+                    .push(format!("tenants.{tenant}: this tenant is kept for the service itself, it has no campaigns"));
+            }
+            Ok(_) => {}
+            Err(error) => problems.push(format!("tenants.{tenant}: a tenant id {error}")),
         }
     }
     problems

@@ -196,3 +196,10 @@ fn the_reference_names_every_setting_and_its_variable() {
         assert!(reference.contains(expected), "{expected} is missing in {reference}");
     }
 }
+
+#[test]
+fn the_reserved_tenant_has_no_settings() {
+    let (_folder, sources) = with_file("[tenants._service.policy]\nreward_claim_seconds = 5\n");
+    let error = error_of(&sources);
+    assert!(error.contains("tenants._service"), "{error}");
+}

@@ -20,7 +20,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use crate::cli::{Demo, Role, Settings, Token};
-use crate::commands::{bind, block_on, human, mint_for, server_settings};
+use crate::commands::{bind, block_on, human, mint_for, server_settings, violations};
 use crate::config::{Config, Span};
 use crate::failure::Failure;
 use crate::lifecycle::{Running, StopSignals};
@@ -208,8 +208,9 @@ async fn summarise(seen: &Seen, store: &dyn Verification, memory: Duration, fold
     output::print(&human(&proof, &what))?;
     match proof.violation_count() {
         0 => Ok(()),
-        count => {
-            Err(Failure::Check(format!("{count} violations found: this is a fault of the service, please report it")))
-        }
+        count => Err(Failure::Check(format!(
+            "{} found: this is a fault of the service, please report it",
+            violations(count)
+        ))),
     }
 }

@@ -5,6 +5,17 @@ use testkit::{Plan, Role, Service, Token};
 
 use crate::service;
 
+const RESERVED_TENANT: &str = concat!(
+    "eyJhbGciOiJIUzI1NiJ9.",
+    "eyJzdWIiOiJhIiwidGVuYW50IjoiX3NlcnZpY2UiLCJyb2xlcyI6WyJhZG1pbiJdLCJleHAiOjQxMDI0NDQ4MDB9.",
+    "VWsVUe_M2IaTRIv5QYOV6y2YAzsXR4ko2TvhwWcfvk4"
+);
+const NO_OWNER: &str = concat!(
+    "eyJhbGciOiJIUzI1NiJ9.",
+    "eyJzdWIiOiJhIiwidGVuYW50IjoiZGVmYXVsdCIsInJvbGVzIjpbInZpZXdlciJdLCJvd25lciI6bnVsbCwiZXhwIjo0MTAyNDQ0ODAwfQ.",
+    "fEiNUnp_Z2a2d1OKByx_IS455wZt3agIpeDQZbuvJfA"
+);
+
 async fn is_refused(service: &Service, token: &str) {
     let api = service.bearer(token);
     for answer in [
@@ -38,6 +49,10 @@ async fn no_token_and_bad_tokens_are_refused_and_nothing_is_stored() {
         // {"alg":"none"}.{"sub":"a","tenant":"default","roles":["admin"],"exp":4102444800}.
         "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIiwidGVuYW50IjoiZGVmYXVsdCIsInJvbGVzIjpbImFkbWluIl0sImV4cCI6NDEwMjQ0NDgwMH0."
             .to_owned(),
+        // Well signed: {"sub":"a","tenant":"_service","roles":["admin"],"exp":4102444800}
+        RESERVED_TENANT.to_owned(),
+        // Well signed: {"sub":"a","tenant":"default","roles":["viewer"],"owner":null,"exp":4102444800}
+        NO_OWNER.to_owned(),
     ] {
         is_refused(&service, &token).await;
     }
@@ -82,6 +97,8 @@ async fn what_another_tenant_has_is_like_what_is_not_there() {
 #[tokio::test]
 async fn the_command_line_mints_a_token_that_works() {
     let service = service().await;
+    let reserved = service.run("token", &["--tenant", "_service"]).await;
+    assert_eq!((reserved.code, reserved.text.as_str()), (Some(2), ""), "{reserved:?}");
     let minted = service.run("token", &["--role", "operator"]).await;
     assert_eq!(minted.code, Some(0), "{minted:?}");
     let api = service.bearer(minted.text.trim());

@@ -46,12 +46,14 @@ async fn what_cannot_be_read_ends_at_the_desk_with_its_cause_and_the_rest_goes_t
     assert!(other.all("/api/v1/dlq").await.is_empty());
     let id = open[0]["id"].as_str().expect("an id");
     other.get(&format!("/api/v1/dlq/{id}")).await.problem(404, "unknown_letter");
-    other.delete(&format!("/api/v1/dlq/{id}")).await.problem(404, "unknown_letter");
+    let discard =
+        |api: &Api| api.call("DELETE", &format!("/api/v1/dlq/{id}")).json(&json!({"reason": "a typing error"}));
+    discard(&other).send().await.problem(404, "unknown_letter");
+    api.delete(&format!("/api/v1/dlq/{id}")).await.problem(422, "invalid_field");
 
-    let discard = api.call("DELETE", &format!("/api/v1/dlq/{id}")).json(&json!({"reason": "a typing error"}));
-    let settled = discard.send().await.expect(200);
+    let settled = discard(&api).send().await.expect(200);
     assert_eq!((&settled["state"], &settled["settled"]["reason"]), (&json!("discarded"), &json!("a typing error")));
-    api.delete(&format!("/api/v1/dlq/{id}")).await.problem(409, "letter_settled");
+    discard(&api).send().await.problem(409, "letter_settled");
     api.post(&format!("/api/v1/dlq/{id}/replay"), &json!({})).await.problem(409, "letter_settled");
     letters(&api, "state=discarded", 1).await;
     service.finish().await;

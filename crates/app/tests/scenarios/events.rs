@@ -1,7 +1,7 @@
 //! Events of other services: handled once, in whatever order they come.
 
 use serde_json::{Value, json};
-use testkit::{Plan, Role, Token, in_seconds, until};
+use testkit::{Api, Plan, Role, Token, in_seconds, until};
 
 use crate::service;
 
@@ -99,5 +99,29 @@ async fn unread_events_survive_a_crash() {
     until("all 200 are known", async || (api.all("/api/v1/campaigns?limit=200").await.len() == 200).then_some(()))
         .await;
     assert!(api.all("/api/v1/dlq").await.is_empty());
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn the_same_id_from_two_senders_has_two_effects() {
+    let service = service().await;
+    let api = service.admin();
+    let create = async |api: &Api, source: &str, id: &str| {
+        let data = Plan::later(id).body().clone();
+        let event = json!({"eventId": "1", "eventType": "campaign.created", "source": source, "data": data});
+        api.post("/api/v1/events", &event).await.expect(202);
+    };
+    let by_call = api.call("POST", "/api/v1/campaigns").header("idempotency-key", "1");
+    by_call.json(Plan::later("by-call").body()).send().await.expect(201);
+    create(&api, "main-api", "by-main").await;
+    create(&api, "billing", "by-billing").await;
+    for id in ["by-main", "by-billing"] {
+        api.until_status(id, "CREATED").await;
+    }
+    assert_eq!(api.all("/api/v1/dlq").await, Vec::<Value>::new());
+    // One sender's own id still has one effect.
+    create(&api, "billing", "by-billing-again").await;
+    let letter = until("it ends at the desk", async || api.all("/api/v1/dlq").await.pop()).await;
+    assert_eq!(letter["code"], "key_reused", "{letter}");
     service.finish().await;
 }

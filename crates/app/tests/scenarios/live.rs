@@ -183,3 +183,30 @@ async fn people_see_updates_reminders_and_refusals() {
     assert_eq!(again["data"]["code"], "not_subscribed");
     service.finish().await;
 }
+
+#[tokio::test]
+async fn who_hears_a_frame_and_then_asks_gets_at_least_that_version() {
+    let service = service().await;
+    let api = service.admin();
+    api.create(Plan::later("c").body()).await;
+    let mut live = Live::open(&service, Entry::Header(&admin())).await;
+    live.subscribe("tenant", None).await;
+    let writer = {
+        let api = api.clone();
+        tokio::spawn(async move {
+            for n in 0..200 {
+                api.patch("/api/v1/campaigns/c", &json!({"metadata": {"n": n}})).await.expect(200);
+            }
+        })
+    };
+    let mut heard = 0;
+    while heard < 200 {
+        let frame = live.until(|f| f["event"] == "campaign.updated").await.pop().expect("the last");
+        let told = frame["data"]["sequence"].as_u64().unwrap_or_else(|| panic!("no sequence: {frame}"));
+        let read = api.campaign("c").await["version"].as_u64().expect("a version");
+        assert!(read >= told, "heard of version {told}, then read {read}");
+        heard += 1;
+    }
+    writer.await.expect("no panic");
+    service.finish().await;
+}

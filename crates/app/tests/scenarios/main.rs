@@ -19,6 +19,7 @@ mod live;
 mod live_resume;
 mod misfire;
 mod mixture;
+mod no_auth;
 mod offline;
 mod queries;
 mod races;

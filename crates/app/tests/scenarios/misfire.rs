@@ -64,3 +64,18 @@ async fn after_an_outage_late_steps_are_made_up_for_and_late_reminders_skipped()
     assert!(lateness >= 1_000, "{lateness}");
     service.finish().await;
 }
+
+#[tokio::test]
+async fn a_campaign_whose_start_is_past_when_it_is_created_is_not_late() {
+    let service = service().await;
+    let api = service.admin();
+    let plan = Plan::later("past")
+        .with("startTime", json!(in_seconds(-7200.0)))
+        .policy("misfire", json!({"START_CAMPAIGN": "skip"}));
+    api.create(plan.body()).await;
+    api.until_status("past", "RUNNING").await;
+    let start = api.transitions("past").await[1].clone();
+    let lateness = start["lateByMs"].as_u64().unwrap_or_default();
+    assert!(lateness < 60_000, "nothing was late: {start}");
+    service.finish().await;
+}

@@ -1,8 +1,8 @@
 //! Creating again, and counting engagements towards a target.
 
 use domain::{
-    Changes, Command, Definition, Event, JsonText, OwnerId, PolicyOverrides, Rejection, Status, Trigger, WindowChange,
-    WindowEnd,
+    Changes, Command, Definition, Event, JsonText, Misfire, MisfireRules, OwnerId, PolicyOverrides, Rejection, Status,
+    Trigger, WindowChange, WindowEnd,
 };
 
 use crate::world::{World, at, definition, update, window};
@@ -53,11 +53,13 @@ fn a_create_that_differs_in_anything_is_a_conflict() {
 }
 
 #[test]
-fn a_campaign_created_inside_its_window_starts_at_once() {
+fn a_campaign_created_inside_its_window_starts_at_once_and_is_not_late() {
     let mut world = World::new();
-    world.must(&create(definition()), 150);
+    let misfire = MisfireRules { start: Some(Misfire::Skip), ..MisfireRules::default() };
+    let impatient = PolicyOverrides { reminder_max_late_seconds: Some(0), misfire, ..PolicyOverrides::default() };
+    world.must(&create(Definition { policy: impatient, ..definition() }), 150);
     let start = world.campaign().next_timer().expect("it starts").clone();
-    assert_eq!(start.due, at(100));
+    assert_eq!(start.due, at(150), "nothing is due before it was planned");
     world.must(&crate::world::clock_fires(start.id), 150);
     assert_eq!(world.campaign().status(), Status::Running);
 }

@@ -122,7 +122,7 @@ fn a_malformed_event_names_the_field() {
         (created(r#""endTime":"2026-11-23T09:00:00Z""#), "data.endTime: the window ends before"),
         (created(r#""autoClose":true"#), "data.endTime: a window needs"),
         (created(r#""durationHours":1,"metadata":[]"#), "data.metadata: must be a JSON object"),
-        (created(r#""policy":{"misfire":{"CUSTOM":"never"}}"#), "data.policy.misfire.CUSTOM: unknown variant"),
+        (created(r#""policy":{"misfire":{"CUSTOM":"never"}}"#), "data.policy.misfire.CUSTOM: must be one of"),
         (created(&large), "data.metadata: must be at most 16384"),
         (created(&deep), "data: must not be nested deeper"),
         (message(CAMPAIGN_CREATED, &huge), "data: must be at most 65536"),

@@ -27,6 +27,8 @@ struct CampaignForm<'a> {
     en: u64,
     tr: bool,
     g: u64,
+    /// When its timers were planned.
+    pa: i64,
     #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
     se: Vec<Text<'a>>,
     #[serde(borrow)]
@@ -110,6 +112,7 @@ pub fn encode_campaign(campaign: &Campaign) -> String {
         en: campaign.engagements,
         tr: campaign.target_reached,
         g: campaign.generation,
+        pa: time::micros(campaign.planned_at),
         se: campaign.settled.iter().map(|kind| kind.as_str().into()).collect(),
         ti: timer_forms(&campaign.timers),
         he: campaign.held.iter().map(|id| id.0).collect(),
@@ -134,6 +137,7 @@ pub fn decode_campaign(key: &CampaignKey, text: &str) -> Result<Campaign, Decode
         engagements: form.en,
         target_reached: form.tr,
         generation: form.g,
+        planned_at: instant(form.pa, "planned at")?,
         settled: form.se.iter().map(|kind| lifecycle_timer(&kind.0)).collect::<Result<_, _>>()?,
         timers: timers(&form.ti)?,
         held: form.he.into_iter().map(TimerId).collect(),
@@ -226,6 +230,7 @@ mod tests {
                 r#"{"v":1,"n":1,"s":"CREATED","d":{"b":1795428000000000,"e":1795431600000000,"ac":true,"re":true,"#,
                 r#""ct":false,"md":"{ \"a\": 1 }"},"p":{"ce":3600000000,"re":7200000000,"cd":300000000,"#,
                 r#""cx":172800000000,"rc":604800000000,"rl":86400000000,"ml":3600000000},"en":0,"tr":false,"g":1,"#,
+                r#""pa":1795424400000000,"#,
                 r#""ti":[{"i":"00000000-0000-0000-0000-000000000001","k":"START_CAMPAIGN","d":1795428000000000,"g":1}],"#,
                 r#""ca":1795424400000000,"ua":1795424400000000}"#
             )

@@ -72,6 +72,7 @@ pub(crate) fn plain_campaign() -> Campaign {
         engagements: 0,
         target_reached: false,
         generation: 1,
+        planned_at: created_at,
         settled: BTreeSet::new(),
         timers: vec![start_timer()],
         held: BTreeSet::new(),
@@ -295,8 +296,9 @@ pub(crate) fn campaign() -> impl Strategy<Value = Campaign> {
     let settled = proptest::collection::btree_set(proptest::sample::select(&LifecycleTimer::ALL[..]), 0..5);
     let held = proptest::collection::btree_set(any::<u128>().prop_map(|id| TimerId(Uuid::from_u128(id))), 0..3);
     let definitions = (definition(), option::of(definition().prop_map(Box::new)));
-    (counts, phase(), definitions, policy(), settled, timers(), held, (instant(), instant())).prop_map(
-        |(counts, phase, (definition, original), policy, settled, timers, held, (created_at, updated_at))| {
+    (counts, phase(), definitions, policy(), settled, timers(), held, (instant(), instant(), instant())).prop_map(
+        |(counts, phase, (definition, original), policy, settled, timers, held, instants)| {
+            let (created_at, planned_at, updated_at) = instants;
             let (version, engagements, target_reached, generation) = counts;
             Campaign {
                 key: key(),
@@ -308,6 +310,7 @@ pub(crate) fn campaign() -> impl Strategy<Value = Campaign> {
                 engagements,
                 target_reached,
                 generation,
+                planned_at,
                 settled,
                 timers,
                 held,

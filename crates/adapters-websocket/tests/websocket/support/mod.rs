@@ -12,6 +12,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use lifecycle_adapters_websocket::{Hub, HubDeps, HubSettings, routes};
+use ports::auth::Authenticator;
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -47,10 +48,14 @@ impl Server {
     }
 
     pub(crate) async fn over(world: Arc<World>, settings: HubSettings) -> Self {
+        Self::guarded(world, Arc::new(PlainTokens), settings).await
+    }
+
+    pub(crate) async fn guarded(world: Arc<World>, auth: Arc<dyn Authenticator>, settings: HubSettings) -> Self {
         let deps = HubDeps {
             feed: Arc::clone(&world) as _,
             queries: Arc::clone(&world) as _,
-            auth: Arc::new(PlainTokens),
+            auth,
             clock: RunningClock::new(),
         };
         let hub = Hub::new(deps, settings);

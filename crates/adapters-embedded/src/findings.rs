@@ -1,0 +1,83 @@
+//! What the file keeps to find a campaign and to fire its timers by, compared with the campaign's state (V3).
+
+use diesel::prelude::*;
+use domain::invariants::{Invariant, Violation};
+use domain::{Campaign, CampaignKey, OwnerId, Timer};
+
+use crate::failure::Failure;
+use crate::rows::{TimerCore, TimerProgress, int, micros, rank};
+use crate::schema::campaigns;
+
+/// A campaign's row with all its columns.
+#[derive(Debug, Queryable, Selectable)]
+#[diesel(table_name = campaigns)]
+pub(crate) struct CampaignRow {
+    pub(crate) number: i64,
+    version: i64,
+    status: String,
+    owner: Option<String>,
+    start_at: i64,
+    end_at: i64,
+    pub(crate) body: String,
+}
+
+/// Collects what is found about one campaign.
+pub(crate) struct Findings<'a> {
+    key: &'a CampaignKey,
+    pub(crate) faults: Vec<Violation>,
+}
+
+impl<'a> Findings<'a> {
+    pub(crate) fn new(key: &'a CampaignKey) -> Self {
+        Self { key, faults: Vec::new() }
+    }
+
+    fn add(&mut self, invariant: Invariant, detail: &str) {
+        let subject = format!("campaign {}", self.key);
+        self.faults.push(Violation { invariant, subject, detail: format!("{detail}; `lifecycle replay` repairs it") });
+    }
+
+    /// The columns by which lists and counts find a campaign.
+    pub(crate) fn compare_campaign(&mut self, campaign: &Campaign, row: &CampaignRow) {
+        let window = &campaign.definition.window;
+        let columns = [
+            ("version", row.version == int(campaign.version)),
+            ("status", row.status == campaign.status().as_str()),
+            ("owner", row.owner.as_deref() == campaign.definition.owner.as_ref().map(OwnerId::as_str)),
+            ("start_at", row.start_at == micros(window.start())),
+            ("end_at", row.end_at == micros(window.end())),
+        ];
+        for (column, _) in columns.iter().filter(|(_, same)| !same) {
+            self.add(Invariant::StateIsFold, &format!("its column {column} says something else than its state"));
+        }
+    }
+
+    /// The timer in a row; none, and a fault, when it cannot be read.
+    pub(crate) fn readable(&mut self, core: &TimerCore) -> Option<Timer> {
+        match core.timer() {
+            Ok(timer) => Some(timer),
+            Err(Failure(error)) => {
+                self.add(Invariant::TimersArePlan, &format!("a row of its timers cannot be read ({error})"));
+                None
+            }
+        }
+    }
+
+    /// The columns by which the clock finds a timer.
+    pub(crate) fn compare_timer(&mut self, campaign: Option<&Campaign>, timer: &Timer, progress: &TimerProgress) {
+        let held = campaign.is_none_or(|c| c.held.contains(&timer.id) == (progress.held != 0));
+        let columns = [
+            ("fire_at", progress.fire_at == progress.must_fire_at(micros(timer.due))),
+            ("held", held),
+            ("rank", progress.rank == rank(&timer.kind)),
+        ];
+        for (column, _) in columns.iter().filter(|(_, same)| !same) {
+            let detail = format!(
+                "column {column} of {} timer {} says something else than its state",
+                timer.kind.as_str(),
+                timer.id
+            );
+            self.add(Invariant::TimersArePlan, &detail);
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! A file that somebody else had a hand in: what is found, what goes on nevertheless, and what `replay` repairs.
+
+mod support;
+
+use std::sync::Arc;
+
+use diesel::connection::SimpleConnection;
+use domain::invariants::Violation;
+use lifecycle_adapters_embedded::Embedded;
+use port_contracts::fixtures::{commit, commit_facts, definition, due, key, nothing, notice, now, seconds, timer_name};
+use port_contracts::orders::{FireDue, Order, create, run};
+use port_contracts::store::StoreHarness;
+use ports::PortError;
+use ports::query::Queries;
+use ports::store::{Changes, Store, View};
+use ports::verification::Verification;
+use support::Fresh;
+
+async fn faults(embedded: &Arc<Embedded>) -> Vec<Violation> {
+    let files = embedded.case_files(None, 100).await.expect("reading");
+    files.into_iter().flat_map(|file| file.faults).collect()
+}
+
+#[tokio::test]
+async fn every_column_that_says_something_else_than_the_state_is_a_fault_and_repaired() {
+    let fresh = Fresh::open();
+    let store: Arc<dyn Store> = fresh.embedded();
+    let at = now(&store).await;
+    create(&store, &key("spring"), definition(at)).await;
+    let embedded = fresh.embedded();
+    let spoilers = [
+        ("version", "UPDATE campaigns SET version = 7"),
+        ("status", "UPDATE campaigns SET status = 'EXPIRED'"),
+        ("owner", "UPDATE campaigns SET owner = 'mallory'"),
+        ("start_at", "UPDATE campaigns SET start_at = start_at - 1"),
+        ("end_at", "UPDATE campaigns SET end_at = end_at + 1"),
+        ("fire_at", "UPDATE timers SET fire_at = fire_at + 10000000000000 WHERE kind = 'START_CAMPAIGN'"),
+        ("held", "UPDATE timers SET held = 1, fire_at = NULL WHERE kind = 'START_CAMPAIGN'"),
+        ("rank", "UPDATE timers SET rank = 9 WHERE kind = 'START_CAMPAIGN'"),
+        ("cannot be read", "UPDATE timers SET name = 'bad name!', kind = 'CUSTOM' WHERE kind = 'START_CAMPAIGN'"),
+    ];
+    for (what, spoiler) in spoilers {
+        assert_eq!(faults(&embedded).await, [], "before {what}");
+        fresh.intruder().batch_execute(spoiler).expect("spoiling");
+        let found = faults(&embedded).await;
+        assert!(found.iter().any(|fault| fault.detail.contains(what)), "{what}: {found:?}");
+        assert_eq!(embedded.rebuild().await.expect("rebuilding").repaired, 1, "{what}");
+    }
+    assert_eq!(faults(&embedded).await, []);
+}
+
+#[tokio::test]
+async fn a_due_timer_that_cannot_be_read_is_put_off_and_the_others_fire() {
+    let fresh = Fresh::open();
+    let store: Arc<dyn Store> = fresh.embedded();
+    let at = now(&store).await;
+    create(&store, &key("spring"), definition(at)).await;
+    let reminder = Order::new(
+        &key("spring"),
+        domain::Command::ScheduleReminder { name: timer_name("call"), at: at + seconds(1), payload: None },
+    );
+    run(&store, vec![reminder]).await.expect("a reminder");
+    fresh.intruder().batch_execute("UPDATE timers SET name = 'bad name!' WHERE kind = 'CUSTOM'").expect("spoiling");
+    fresh.advance(seconds(30)).await;
+    let first = store.transact(due(), Arc::new(FireDue)).await.expect("a commit");
+    let second = store.transact(due(), Arc::new(FireDue)).await.expect("a commit");
+    assert_eq!(second.due, 0);
+    assert!(first.now < second.next_due.expect("put off"), "the loop may sleep until then");
+}
+
+#[tokio::test]
+async fn while_nothing_can_be_written_the_status_says_so() {
+    let fresh = Fresh::open();
+    let embedded = fresh.embedded();
+    let store: Arc<dyn Store> = embedded.clone();
+    let at = now(&store).await;
+    assert!(!embedded.status().await.expect("reading").failing);
+    let mut intruder = fresh.intruder();
+    intruder.batch_execute("BEGIN IMMEDIATE").expect("the lock");
+    let changes = move |_: &View| Changes { facts: vec![notice(at, "never")], ..Changes::default() };
+    let refused = commit(&store, nothing(), changes).await;
+    assert!(matches!(refused, Err(PortError::Contended { .. } | PortError::Unavailable { .. })), "{refused:?}");
+    assert!(embedded.status().await.expect("reading").failing);
+    intruder.batch_execute("ROLLBACK").expect("no lock");
+    commit_facts(&store, vec![notice(at, "again")]).await;
+    assert!(!embedded.status().await.expect("reading").failing);
+}
