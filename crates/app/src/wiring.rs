@@ -186,7 +186,6 @@ fn loops(
     let live_heartbeat = heartbeats.register("live");
     let timers = Arc::new(Timers::new(
         core.store.clone(),
-        Arc::clone(&core.cache),
         Arc::clone(&core.clock),
         Arc::clone(&core.ids),
         Arc::clone(&core.wakeups),

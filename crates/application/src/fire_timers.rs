@@ -6,14 +6,13 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use domain::Timestamp;
 use ports::PortError;
-use ports::cache::Cache;
 use ports::clock::{Clock, Ids};
 use ports::store::{MAX_BATCH, Receipt, Scope, Store};
 use ports::wakeups::{Sleeper, Wakeups};
 use tokio_util::sync::CancellationToken;
 
 use crate::heartbeat::Heartbeat;
-use crate::timer_batch::{TimerBatch, TimerVerdicts};
+use crate::timer_batch::{Fired, TimerBatch};
 
 /// How timers are fired.
 #[derive(Debug, Clone, Copy)]
@@ -54,7 +53,6 @@ impl TimerSettings {
 /// Fires due timers.
 pub struct Timers {
     store: Arc<dyn Store>,
-    cache: Arc<dyn Cache>,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
     wakeups: Arc<dyn Wakeups>,
@@ -66,7 +64,6 @@ impl Timers {
     /// A timer loop, not yet running.
     pub fn new(
         store: Arc<dyn Store>,
-        cache: Arc<dyn Cache>,
         clock: Arc<dyn Clock>,
         ids: Arc<dyn Ids>,
         wakeups: Arc<dyn Wakeups>,
@@ -74,7 +71,7 @@ impl Timers {
         heartbeat: Heartbeat,
     ) -> Self {
         let settings = TimerSettings { batch: settings.batch.clamp(1, MAX_BATCH), ..settings };
-        Self { store, cache, clock, ids, wakeups, settings, heartbeat }
+        Self { store, clock, ids, wakeups, settings, heartbeat }
     }
 
     /// Fires timers until `shutdown`.
@@ -141,9 +138,7 @@ impl Timers {
     async fn commit(&self, limit: usize, condemned: Option<String>) -> Result<Receipt, PortError> {
         let batch = Arc::new(TimerBatch::new(Arc::clone(&self.ids), self.settings, condemned));
         let receipt = self.store.transact(Scope::Due { limit }, batch.clone()).await?;
-        let verdicts = batch.verdicts();
-        measure(&verdicts);
-        self.cache.put(verdicts.campaigns).await;
+        measure(&batch.fired());
         Ok(receipt)
     }
 }
@@ -158,8 +153,8 @@ pub(crate) struct Round {
     pub(crate) next_due: Option<Timestamp>,
 }
 
-fn measure(verdicts: &TimerVerdicts) {
-    for fired in &verdicts.fired {
+fn measure(fired: &[Fired]) {
+    for fired in fired {
         let kind = fired.kind.as_str();
         metrics::counter!("lifecycle_timers_total", "kind" => kind, "result" => fired.result).increment(1);
         if fired.result == "fired" {

@@ -1,10 +1,9 @@
 //! The decision over a batch of due timers.
 
-use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::TimeDelta;
-use domain::{Campaign, CampaignKey, Command, CommandId, Event, Firing, LifecycleTimer, Policy, Rejection, TimerKind};
+use domain::{Command, CommandId, Event, Firing, LifecycleTimer, Policy, Rejection, TimerKind};
 use ports::clock::Ids;
 use ports::dead_letters::{LetterKind, NewLetter};
 use ports::journal::{Actor, Cause, Entry};
@@ -21,30 +20,23 @@ pub(crate) struct Fired {
     pub(crate) result: &'static str,
 }
 
-/// What a batch came to.
-#[derive(Debug, Default)]
-pub(crate) struct TimerVerdicts {
-    pub(crate) fired: Vec<Fired>,
-    pub(crate) campaigns: Vec<Arc<Campaign>>,
-}
-
 /// The decision over due timers.
 pub(crate) struct TimerBatch {
     ids: Arc<dyn Ids>,
     settings: TimerSettings,
     /// Set when the store refuses even a single timer: then it is not fired, and this is what is wrong with it.
     condemned: Option<String>,
-    verdicts: Mutex<TimerVerdicts>,
+    fired: Mutex<Vec<Fired>>,
 }
 
 impl TimerBatch {
     pub(crate) fn new(ids: Arc<dyn Ids>, settings: TimerSettings, condemned: Option<String>) -> Self {
-        Self { ids, settings, condemned, verdicts: Mutex::default() }
+        Self { ids, settings, condemned, fired: Mutex::default() }
     }
 
-    /// The verdicts of the last run.
-    pub(crate) fn verdicts(&self) -> TimerVerdicts {
-        std::mem::take(&mut *self.verdicts.lock().unwrap_or_else(PoisonError::into_inner))
+    /// What became of the due timers in the last run.
+    pub(crate) fn fired(&self) -> Vec<Fired> {
+        std::mem::take(&mut *self.fired.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn fire(&self, work: &mut Workspace<'_>, due: &DueTimer, policy: &Policy) -> &'static str {
@@ -118,16 +110,15 @@ impl TimerBatch {
 impl Decision for TimerBatch {
     fn decide(&self, view: &View) -> Changes {
         let mut work = Workspace::new(view, self.ids.as_ref());
-        let mut verdicts = TimerVerdicts::default();
         let policy = Policy::default(); // only new campaigns take one, and no timer makes a campaign
-        let mut touched: HashSet<&CampaignKey> = HashSet::new();
-        for due in in_firing_order(&view.due) {
-            let result = self.fire(&mut work, due, &policy);
-            touched.insert(&due.key);
-            verdicts.fired.push(Fired { kind: due.timer.kind.clone(), late: view.now - due.timer.due, result });
-        }
-        verdicts.campaigns = touched.iter().filter_map(|key| work.campaign(key).cloned().map(Arc::new)).collect();
-        *self.verdicts.lock().unwrap_or_else(PoisonError::into_inner) = verdicts;
+        let fired = in_firing_order(&view.due)
+            .into_iter()
+            .map(|due| {
+                let result = self.fire(&mut work, due, &policy);
+                Fired { kind: due.timer.kind.clone(), late: view.now - due.timer.due, result }
+            })
+            .collect();
+        *self.fired.lock().unwrap_or_else(PoisonError::into_inner) = fired;
         work.finish()
     }
 }

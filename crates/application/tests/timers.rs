@@ -10,7 +10,6 @@ use chrono::TimeDelta;
 use domain::{LifecycleTimer, TimerKind, Timestamp};
 use lifecycle_application::{Heartbeats, TimerSettings, Timers};
 use ports::PortError;
-use ports::cache::MockCache;
 use ports::clock::Clock;
 use ports::journal::Entry;
 use ports::store::{Changes, DueTimer, MockStore, Receipt, Scope, TimerWrite, View};
@@ -48,23 +47,11 @@ fn timers(
     wake: Option<(Duration, Timestamp)>,
     settings: TimerSettings,
 ) -> (Timers, Arc<VirtualClock>) {
-    let mut cache = MockCache::new();
-    cache.expect_put().returning(|_| ());
-    timers_with(store, cache, wake, settings)
-}
-
-fn timers_with(
-    store: MockStore,
-    cache: MockCache,
-    wake: Option<(Duration, Timestamp)>,
-    settings: TimerSettings,
-) -> (Timers, Arc<VirtualClock>) {
     let clock = Arc::new(VirtualClock::new());
     let mut wakeups = MockWakeups::new();
     wakeups.expect_subscribe().returning(move || Box::new(WokenOnce(wake)));
     let timers = Timers::new(
         Arc::new(store),
-        Arc::new(cache),
         clock.clone(),
         Arc::new(CountingIds::default()),
         Arc::new(wakeups),
@@ -201,22 +188,4 @@ async fn a_timer_that_fails_too_often_is_given_up_with_a_dead_letter() {
     assert!(matches!(given_up.timers[..], [TimerWrite::Fail { .. }]));
     assert_eq!(given_up.letters.len(), 1);
     assert!(matches!(given_up.facts[0].entry, Entry::TimerFailed { .. }), "and the world is told");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_held_timer_is_a_new_version_for_readers_too() {
-    let mut store = MockStore::new();
-    store.expect_transact().times(1).returning(|_, decision| {
-        let mut view = due_view(&["a"], 1, 0);
-        view.now += TimeDelta::minutes(10);
-        let campaign = view.campaigns.get_mut(&key("a")).expect("in the view");
-        campaign.policy.reminder_max_late = TimeDelta::minutes(1);
-        campaign.policy.misfire.start = Some(domain::Misfire::Hold);
-        assert!(matches!(decision.decide(&view).timers[..], [TimerWrite::Hold { .. }]));
-        Ok(Receipt { now: view.now, first_position: None, due: 1, next_due: None })
-    });
-    let mut cache = MockCache::new();
-    cache.expect_put().times(1).withf(|put| put.iter().any(|c| c.version == 2)).returning(|_| ());
-    let (timers, _) = timers_with(store, cache, None, patient());
-    run_for(&timers, Duration::from_secs(1)).await;
 }

@@ -57,15 +57,7 @@ impl Engine {
             CommandSettings::default(),
         );
         let settings = TimerSettings::default();
-        let timers = Timers::new(
-            store,
-            cache.clone(),
-            Arc::clone(&clock),
-            ids,
-            wakeups.clone(),
-            settings,
-            beats.register("timers"),
-        );
+        let timers = Timers::new(store, Arc::clone(&clock), ids, wakeups.clone(), settings, beats.register("timers"));
         let relay = Relay::new(embedded.clone(), embedded, cache, wakeups, Arc::clone(&clock), beats.register("relay"));
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();

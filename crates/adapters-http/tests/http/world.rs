@@ -120,7 +120,6 @@ impl World {
             self.clone(),
             self.clone(),
             self.clone(),
-            self.clone(),
             Arc::new(MockWakeups::new()),
             TimerSettings::default(),
             heartbeats.register("timers"),
