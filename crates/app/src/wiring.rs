@@ -223,7 +223,6 @@ fn loops(
             dead_letters: core.store.clone(),
             clock: Arc::clone(&core.clock),
             ids: Arc::clone(&core.ids),
-            wakeups: Arc::clone(&core.wakeups),
         },
         instance.id.clone(),
         ConsumerSettings {

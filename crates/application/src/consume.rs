@@ -12,7 +12,6 @@ use ports::dead_letters::DeadLetters;
 use ports::inbound::{Delivery, EntryId, Inbound, InboundEvent};
 use ports::journal::{Actor, ActorKind};
 use ports::store::Outcome;
-use ports::wakeups::Wakeups;
 use tokio_util::sync::CancellationToken;
 
 use crate::commands::{Answer, CommandRequest, Commands, SubmitError};
@@ -62,8 +61,6 @@ pub struct ConsumerParts {
     pub clock: Arc<dyn Clock>,
     /// Identity.
     pub ids: Arc<dyn Ids>,
-    /// Hints.
-    pub wakeups: Arc<dyn Wakeups>,
 }
 
 /// Consumes events.
