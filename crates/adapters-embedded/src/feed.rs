@@ -58,6 +58,11 @@ impl Publication {
         Ok(last)
     }
 
+    fn skip_to(&self, begin: Position) -> Position {
+        let _live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        Position(self.top.fetch_max(begin.0, Ordering::AcqRel).max(begin.0))
+    }
+
     fn subscribe(&self) -> broadcast::Receiver<Arc<[Arc<Record>]>> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner).subscribe()
     }
@@ -72,6 +77,10 @@ impl Outbox for Embedded {
         }
         self.on_reader(move |connection| read_after(connection, after, limit_of(limit, MAX_READ))).await
     }
+
+    async fn begin(&self) -> Result<Position, PortError> {
+        Ok(Position::START) // the journal is kept for ever
+    }
 }
 
 #[async_trait]
@@ -83,6 +92,11 @@ impl Publisher for Embedded {
     async fn publish(&self, records: Vec<Arc<Record>>) -> Result<(), PortError> {
         let top = self.publication.publish(records, self.recent.head())?;
         self.recent.published(top);
+        Ok(())
+    }
+
+    async fn begin_after(&self, begin: Position) -> Result<(), PortError> {
+        self.recent.published(self.publication.skip_to(begin));
         Ok(())
     }
 }

@@ -21,6 +21,7 @@ mod rebuild;
 mod recent;
 mod rows;
 mod schema;
+pub mod sole;
 mod store;
 mod store_clock;
 mod timer_writes;

@@ -1,4 +1,4 @@
-//! The suite of what is published: the publisher (F2) and what live clients read (F3 to F5).
+//! The suite of what is published: the publisher (F2, F6) and what live clients read (F3 to F5).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,6 +48,7 @@ macro_rules! feed_contract {
                 a_slow_subscriber_lags_once_and_goes_on,
                 a_subscription_is_safe_to_drop_while_waiting,
                 everything_after_the_floor_can_be_read,
+                a_world_that_knows_nothing_is_told_from_the_beginning_on,
             }
         }
     };
@@ -282,4 +283,17 @@ pub async fn everything_after_the_floor_can_be_read(h: &mut impl FeedHarness) {
             records.iter().filter(|r| r.position > floor && channel.has(r)).map(|r| r.position.0).collect();
         assert_eq!(positions(&read(&h.feed(), &channel, floor.0, 30).await), after, "{channel:?}");
     }
+}
+
+/// F6: what lies before the beginning is never told; a beginning that was passed already changes nothing.
+pub async fn a_world_that_knows_nothing_is_told_from_the_beginning_on(h: &mut impl FeedHarness) {
+    let records = h.commit(mixed(6)).await;
+    h.publisher().begin_after(Position(2)).await.expect("the beginning");
+    assert_eq!(h.publisher().top().await.expect("the top"), Position(2));
+    let mut live = h.feed().subscribe();
+    h.publisher().publish(records[..4].to_vec()).await.expect("some before, some after it");
+    h.publisher().begin_after(Position(3)).await.expect("it was passed");
+    h.publisher().publish(records[4..].to_vec()).await.expect("the others");
+    assert_eq!(positions(&take_until(&mut live, Position(6)).await), [3, 4, 5, 6]);
+    assert_eq!(h.publisher().top().await.expect("the top"), Position(6));
 }

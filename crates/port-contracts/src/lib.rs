@@ -19,6 +19,8 @@ pub mod dead_letters;
 pub mod feed;
 pub mod fixtures;
 pub mod inbound;
+pub mod instances;
+pub mod leases;
 pub mod limits;
 pub mod orders;
 pub mod outbox;

@@ -25,6 +25,7 @@ macro_rules! outbox_contract {
                 every_kind_of_fact_reads_back_as_committed,
                 every_kind_of_actor_and_cause_reads_back_as_committed,
                 facts_wait_for_the_next_process,
+                everything_after_its_beginning_is_there,
             }
         }
     };
@@ -182,4 +183,14 @@ fn step(at: Timestamp, sequence: u64, event: Event, owner: Option<OwnerId>) -> E
         step: Step { sequence, at, event, armed },
         cancelled,
     }))
+}
+
+/// F6: after its beginning the outbox is whole; a fresh one begins at the start.
+pub async fn everything_after_its_beginning_is_there(h: &mut impl StoreHarness) {
+    let at = now(&h.store()).await;
+    assert_eq!(h.outbox().begin().await.expect("its beginning"), Position::START);
+    commit_facts(&h.store(), (0..5).map(|n| notice(at, &format!("n-{n}"))).collect()).await;
+    let begin = h.outbox().begin().await.expect("its beginning");
+    let read = h.outbox().read(begin, MAX_READ).await.expect("reading");
+    assert_eq!(positions(&read), (begin.0 + 1..=5).collect::<Vec<_>>());
 }

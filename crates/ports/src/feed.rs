@@ -8,6 +8,8 @@
 //! * **F4** A live subscription gets every batch published after it began, or [`Live::Lagged`] once, and then those that
 //!   follow.
 //! * **F5** [`Feed::floor`] is the oldest position from which a reader still gets everything.
+//! * **F6** [`Outbox::begin`] is the oldest position after which the outbox is whole. After [`Publisher::begin_after`] the
+//!   top is that position or a later one: a world that knows nothing is told from there on.
 
 use std::sync::Arc;
 
@@ -26,6 +28,9 @@ pub const MAX_READ: usize = 1_000;
 pub trait Outbox: Send + Sync + 'static {
     /// At most `limit` records after `after`.
     async fn read(&self, after: Position, limit: usize) -> Result<Vec<Arc<Record>>, PortError>;
+
+    /// The position after which it begins.
+    async fn begin(&self) -> Result<Position, PortError>;
 }
 
 /// Tells the world.
@@ -37,6 +42,9 @@ pub trait Publisher: Send + Sync + 'static {
 
     /// Tells these records, which follow each other.
     async fn publish(&self, records: Vec<Arc<Record>>) -> Result<(), PortError>;
+
+    /// Moves the top up to `begin`, unless it is there or beyond; what lies before is never told.
+    async fn begin_after(&self, begin: Position) -> Result<(), PortError>;
 }
 
 /// Which records a reader wants.

@@ -1,0 +1,217 @@
+-- The store on PostgreSQL. Instants are `timestamptz` in whole microseconds.
+
+-- The store's clock, in one place: what is due, and when a fact happened.
+CREATE FUNCTION lifecycle_now() RETURNS timestamptz
+    LANGUAGE sql VOLATILE PARALLEL SAFE AS 'SELECT clock_timestamp()';
+
+-- Everything that was ever committed, in one order (ADR 0002). Rows are never changed. One partition a month, made
+-- ahead by `lifecycle_make_partitions`.
+CREATE TABLE journal (
+    position      bigint      NOT NULL CHECK (position > 0),
+    id            uuid        NOT NULL,
+    at            timestamptz NOT NULL,
+    tenant        text        NOT NULL,
+    actor_kind    text        NOT NULL CHECK (actor_kind IN ('producer', 'service', 'operator', 'timer', 'system')),
+    actor_subject text        NOT NULL,
+    command       text,
+    correlation   text,
+    -- What follows is told by `data` as well; it stands here to be found.
+    campaign      text,
+    owner         text,
+    sequence      bigint      CHECK (sequence > 0),
+    kind          text        NOT NULL,
+    data          text        NOT NULL,
+    -- SHA-256 over this row and the hash of the row before it.
+    hash          bytea       NOT NULL CHECK (length(hash) = 32),
+    PRIMARY KEY (position, at)
+) PARTITION BY RANGE (at);
+-- A campaign's history. A partitioned table can hold uniqueness only together with its partition key; that no sequence
+-- repeats is held by `campaigns.version`, which moves by exactly these steps, and within a month by an index on each
+-- partition (INV-5).
+CREATE INDEX journal_campaign ON journal (tenant, campaign, position) WHERE campaign IS NOT NULL;
+CREATE INDEX journal_owner ON journal (tenant, owner, position) WHERE owner IS NOT NULL;
+CREATE INDEX journal_tenant ON journal (tenant, position);
+CREATE INDEX journal_at ON journal USING brin (at);
+-- What nobody foresaw a month for.
+CREATE TABLE journal_default PARTITION OF journal DEFAULT;
+
+-- Makes the partitions from `first` on, for so many months; answers how many were missing.
+CREATE FUNCTION lifecycle_make_partitions(first timestamptz, months integer) RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+    month timestamp := date_trunc('month', first AT TIME ZONE 'UTC');
+    name  text;
+    made  integer := 0;
+BEGIN
+    FOR n IN 0 .. months - 1 LOOP
+        name := 'journal_' || to_char(month + make_interval(months => n), 'YYYY_MM');
+        IF to_regclass(name) IS NULL THEN
+            EXECUTE format(
+                'CREATE TABLE %I PARTITION OF journal FOR VALUES FROM (%L) TO (%L)', name,
+                (month + make_interval(months => n)) AT TIME ZONE 'UTC',
+                (month + make_interval(months => n + 1)) AT TIME ZONE 'UTC');
+            EXECUTE format(
+                'CREATE UNIQUE INDEX %I ON %I (tenant, campaign, sequence) WHERE sequence IS NOT NULL',
+                name || '_sequence', name);
+            made := made + 1;
+        END IF;
+    END LOOP;
+    RETURN made;
+END $$;
+SELECT lifecycle_make_partitions(clock_timestamp(), 3);
+
+-- Where the journal and its hash chain end. Every commit takes this row last, so positions follow the order of commits
+-- and have no gaps (ADR 0010).
+CREATE TABLE journal_head (
+    one      boolean     PRIMARY KEY CHECK (one),
+    position bigint      NOT NULL CHECK (position >= 0),
+    hash     bytea       NOT NULL CHECK (length(hash) = 32),
+    at       timestamptz NOT NULL,
+    -- The oldest position after which the journal is still whole: partitions before it were taken away.
+    floor    bigint      NOT NULL DEFAULT 0 CHECK (floor BETWEEN 0 AND position)
+) WITH (fillfactor = 10, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+INSERT INTO journal_head (one, position, hash, at) VALUES (true, 0, decode(repeat('00', 32), 'hex'), '-infinity');
+
+CREATE TABLE campaigns (
+    -- In the order in which they became known: pages go by it, and it never changes. Gaps are harmless.
+    number   bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    tenant   text        NOT NULL,
+    id       text        NOT NULL,
+    version  bigint      NOT NULL CHECK (version > 0),
+    status   text        NOT NULL
+        CHECK (status IN ('CREATED', 'RUNNING', 'CLOSED', 'REWARD_CLAIM', 'EXPIRED', 'CANCELLED')),
+    owner    text,
+    start_at timestamptz NOT NULL,
+    end_at   timestamptz NOT NULL CHECK (end_at > start_at),
+    body     text        NOT NULL,
+    CONSTRAINT campaigns_id UNIQUE (tenant, id)
+) WITH (fillfactor = 85);
+CREATE INDEX campaigns_newest ON campaigns (tenant, number);
+CREATE INDEX campaigns_status ON campaigns (tenant, status, number);
+CREATE INDEX campaigns_owner ON campaigns (tenant, owner, number) WHERE owner IS NOT NULL;
+-- `id LIKE 'prefix%'` as a range, whatever the database's collation.
+CREATE INDEX campaigns_prefix ON campaigns (tenant, id text_pattern_ops);
+
+-- An index of the campaigns' pending timers, and what became of the others.
+CREATE TABLE timers (
+    id           uuid        PRIMARY KEY,
+    campaign     bigint      NOT NULL REFERENCES campaigns (number),
+    tenant       text        NOT NULL,
+    kind         text        NOT NULL
+        CHECK (kind IN ('START_CAMPAIGN', 'CLOSE_CAMPAIGN', 'OPEN_REWARD_CLAIM', 'REWARD_REMINDER', 'EXPIRE_CAMPAIGN',
+                        'CUSTOM')),
+    -- A CUSTOM reminder's name, else empty: in a unique index two NULLs are different.
+    name         text        NOT NULL CHECK ((name = '') = (kind <> 'CUSTOM')),
+    due_at       timestamptz NOT NULL,
+    -- The order among timers of one instant: a step of the life goes before the expiry that would end it.
+    rank         smallint    NOT NULL,
+    generation   bigint      NOT NULL,
+    payload      text,
+    state        text        NOT NULL CHECK (state IN ('PENDING', 'COMPLETED', 'CANCELLED', 'FAILED')),
+    held         boolean     NOT NULL CHECK (NOT held OR state = 'PENDING'),
+    attempts     integer     NOT NULL CHECK (attempts >= 0),
+    retry_at     timestamptz CHECK (retry_at IS NULL OR fire_at = retry_at),
+    error        text,
+    completed_at timestamptz CHECK ((completed_at IS NOT NULL) = (state = 'COMPLETED')),
+    -- When the clock takes it: due or retry time while it is pending and not held, else NULL.
+    fire_at      timestamptz CHECK ((fire_at IS NOT NULL) = (state = 'PENDING' AND NOT held))
+) WITH (fillfactor = 85, autovacuum_vacuum_scale_factor = 0.02);
+CREATE INDEX timers_due ON timers (fire_at, rank, id) WHERE fire_at IS NOT NULL;
+CREATE INDEX timers_retrying ON timers (retry_at) WHERE retry_at IS NOT NULL;
+CREATE INDEX timers_campaign ON timers (campaign, due_at);
+-- S8: one pending timer per campaign and kind, CUSTOM per name.
+CREATE UNIQUE INDEX timers_one_pending ON timers (campaign, kind, name) WHERE state = 'PENDING';
+CREATE INDEX timers_pending ON timers (tenant, due_at, id) WHERE state = 'PENDING';
+CREATE INDEX timers_completed ON timers USING brin (completed_at);
+CREATE INDEX timers_failed ON timers (tenant, due_at, id) WHERE state = 'FAILED';
+
+-- Commands that were answered, and how.
+CREATE TABLE inbox (
+    tenant      text        NOT NULL,
+    -- Who named the command: each producer numbers its own.
+    sender      text        NOT NULL,
+    command     text        NOT NULL,
+    campaign    text        NOT NULL,
+    fingerprint bytea       NOT NULL CHECK (length(fingerprint) = 32),
+    outcome     text        NOT NULL CHECK (outcome IN ('applied', 'unchanged', 'rejected')),
+    version     bigint      CHECK ((version IS NOT NULL) = (outcome <> 'rejected')),
+    code        text        CHECK ((code IS NOT NULL) = (outcome = 'rejected')),
+    message     text        CHECK ((message IS NOT NULL) = (outcome = 'rejected')),
+    at          timestamptz NOT NULL,
+    PRIMARY KEY (tenant, sender, command)
+);
+CREATE INDEX inbox_age ON inbox (at);
+
+-- What could not be processed, for a person to look at.
+CREATE TABLE dead_letters (
+    number          bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id              uuid        NOT NULL UNIQUE,
+    tenant          text        NOT NULL,
+    kind            text        NOT NULL CHECK (kind IN ('event', 'timer')),
+    origin          text        NOT NULL,
+    event_type      text        NOT NULL,
+    campaign        text,
+    code            text        NOT NULL,
+    error           text        NOT NULL,
+    attempts        integer     NOT NULL CHECK (attempts >= 0),
+    first_error_at  timestamptz NOT NULL,
+    last_error_at   timestamptz NOT NULL,
+    original        text        NOT NULL,
+    state           text        NOT NULL CHECK (state IN ('open', 'replayed', 'discarded')),
+    settled_kind    text        CHECK ((settled_kind IS NOT NULL) = (state <> 'open')),
+    settled_subject text        CHECK ((settled_subject IS NOT NULL) = (state <> 'open')),
+    settled_at      timestamptz CHECK ((settled_at IS NOT NULL) = (state <> 'open')),
+    settled_reason  text,
+    settled_detail  text
+);
+-- D1: one open letter per origin.
+CREATE UNIQUE INDEX dead_letters_open ON dead_letters (tenant, kind, origin) WHERE state = 'open';
+CREATE INDEX dead_letters_newest ON dead_letters (tenant, number);
+CREATE INDEX dead_letters_campaign ON dead_letters (tenant, campaign) WHERE campaign IS NOT NULL;
+
+-- Processes that work on this store, and those that did.
+CREATE TABLE instances (
+    id         text        PRIMARY KEY,
+    version    text        NOT NULL,
+    started_at timestamptz NOT NULL,
+    seen_at    timestamptz NOT NULL,
+    stopped_at timestamptz
+);
+
+-- What only one instance may do at a time. A lease that ran out may be taken; each holder has a higher term than all
+-- before.
+CREATE TABLE leases (
+    name   text        PRIMARY KEY,
+    holder text        NOT NULL,
+    term   bigint      NOT NULL,
+    until  timestamptz NOT NULL
+);
+
+-- What operators and the service itself did that is no step of a campaign.
+CREATE VIEW operator_actions AS
+    SELECT position, at, tenant, actor_kind, actor_subject, kind, data FROM journal WHERE campaign IS NULL;
+
+-- Read models for dashboards; refreshed by one instance, every `postgres.refresh`.
+CREATE MATERIALIZED VIEW campaign_counts AS
+    SELECT tenant, status, count(*) AS campaigns FROM campaigns GROUP BY tenant, status;
+CREATE UNIQUE INDEX campaign_counts_key ON campaign_counts (tenant, status);
+
+CREATE MATERIALIZED VIEW pending_timers_by_hour AS
+    SELECT tenant, kind, date_trunc('hour', due_at, 'UTC') AS hour, count(*) AS timers
+    FROM timers WHERE state = 'PENDING' GROUP BY 1, 2, 3;
+CREATE UNIQUE INDEX pending_timers_by_hour_key ON pending_timers_by_hour (tenant, kind, hour);
+
+-- What fired in the last 7 days, and how late. The lateness of a firing is when it happened less when it was due.
+CREATE MATERIALIZED VIEW fired_timers_by_hour AS
+    SELECT tenant, kind, date_trunc('hour', completed_at, 'UTC') AS hour, count(*) AS timers,
+           percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM completed_at - due_at)) AS late_p50_seconds,
+           percentile_cont(0.99) WITHIN GROUP (ORDER BY extract(epoch FROM completed_at - due_at)) AS late_p99_seconds,
+           max(extract(epoch FROM completed_at - due_at)) AS late_max_seconds
+    FROM timers WHERE state = 'COMPLETED' AND completed_at > lifecycle_now() - interval '7 days' GROUP BY 1, 2, 3;
+CREATE UNIQUE INDEX fired_timers_by_hour_key ON fired_timers_by_hour (tenant, kind, hour);
+
+-- What happened in the last 7 days.
+CREATE MATERIALIZED VIEW transitions_by_hour AS
+    SELECT tenant, data::json ->> 'to' AS status, date_trunc('hour', at, 'UTC') AS hour, count(*) AS transitions
+    FROM journal WHERE kind IN ('initialized', 'status_changed') AND at > lifecycle_now() - interval '7 days'
+    GROUP BY 1, 2, 3;
+CREATE UNIQUE INDEX transitions_by_hour_key ON transitions_by_hour (tenant, kind, hour);
