@@ -55,14 +55,20 @@ fn documents(binary: &Path) -> Result<Vec<(&'static str, String)>> {
     Ok(documents)
 }
 
-fn binary() -> Result<PathBuf> {
-    let metadata = metadata()?;
-    let target = metadata["target_directory"].as_str().context("cargo metadata names no target directory")?;
-    let binary = Path::new(target).join("debug").join(format!("lifecycle{}", std::env::consts::EXE_SUFFIX));
+/// The binary that `cargo build` made.
+pub(crate) fn binary() -> Result<PathBuf> {
+    let binary = target()?.join("debug").join(format!("lifecycle{}", std::env::consts::EXE_SUFFIX));
     if !binary.exists() {
         bail!("there is no {}; `cargo build --package lifecycle` makes it", binary.display());
     }
     Ok(binary)
+}
+
+/// Where cargo puts what it makes.
+pub(crate) fn target() -> Result<PathBuf> {
+    let metadata = metadata()?;
+    let target = metadata["target_directory"].as_str().context("cargo metadata names no target directory")?;
+    Ok(PathBuf::from(target))
 }
 
 /// What cargo knows of the workspace's own packages.

@@ -3,7 +3,11 @@
 
 mod bench;
 mod ci;
+mod dev;
 mod generate;
+mod interrupt;
+mod packages;
+mod servers;
 mod setup;
 mod sh;
 mod test;
@@ -24,9 +28,13 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Checks this machine, and installs the tools that `ci` needs.
+    /// Checks this machine, and installs what development and `ci` need.
     Setup,
-    /// Builds everything and runs all tests.
+    /// Runs the service with its servers; what it knows stays for the next time.
+    Dev,
+    /// Starts PostgreSQL and Redis for tests in other terminals, until Ctrl-C.
+    Servers,
+    /// Builds everything and runs all tests, with servers of their own.
     Test {
         /// Only tests whose names contain one of these.
         filters: Vec<String>,
@@ -67,6 +75,8 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<()> {
     match command {
         Command::Setup => setup::run(),
+        Command::Dev => dev::run(),
+        Command::Servers => servers::run(),
         Command::Test { filters } => test::run(&filters),
         Command::Ci { without_tests } => ci::run(without_tests),
         Command::Bench { arguments } => bench::run(&arguments),

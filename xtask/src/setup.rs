@@ -1,11 +1,16 @@
-//! `setup`: what this machine must have. Installs what cargo can install, says how to get the rest.
+//! `setup`: what this machine must have. Installs what cargo can install; `packages` looks after the rest.
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
-use crate::sh;
+use crate::{packages, sh};
 
 const DENY: &str = "0.20.2";
 const NEXTEST: &str = "0.9.143";
+/// The oldest Node.js that the clients of the interop tests run on.
+const NODE: u32 = 20;
+
+/// Where clients of other languages live.
+const INTEROP: &str = "tests/interop";
 
 pub(crate) fn run() -> Result<()> {
     need_c_compiler()?;
@@ -25,6 +30,9 @@ pub(crate) fn run() -> Result<()> {
             eprintln!("cargo-nextest could not be installed ({error}); the tests will run with `cargo test`");
         }
     }
+    packages::need_servers()?;
+    need_node()?;
+    install_node_modules()?;
     eprintln!("this machine has all that the project needs");
     Ok(())
 }
@@ -53,4 +61,33 @@ fn need_component(subcommand: &str, component: &str) -> Result<()> {
     }
     eprintln!("{component}: found");
     Ok(())
+}
+
+fn need_node() -> Result<()> {
+    const HOW: &str = "it runs other people's clients against the service. Debian and Ubuntu: `apt-get install nodejs \
+        npm`; macOS: `brew install node`; others: https://nodejs.org/en/download";
+    if !sh::succeeds(sh::command("node").arg("--version")) || !sh::succeeds(sh::command("npm").arg("--version")) {
+        bail!("Node.js {NODE} or newer with npm was not found; {HOW}");
+    }
+    let version = sh::output(sh::command("node").arg("--version"))?;
+    let major = version.trim().trim_start_matches('v').split('.').next().and_then(|major| major.parse().ok());
+    if major.is_none_or(|major: u32| major < NODE) {
+        bail!("Node.js is {}, and {NODE} or newer is needed; {HOW}", version.trim());
+    }
+    eprintln!("Node.js and npm: found");
+    Ok(())
+}
+
+/// Installs what the lock file names, unless that was done since the lock file changed.
+fn install_node_modules() -> Result<()> {
+    let folder = sh::root().join(INTEROP);
+    let modified = |name: &str| folder.join(name).metadata().and_then(|file| file.modified()).ok();
+    let Some(lock) = modified("package-lock.json") else { return Ok(()) };
+    // npm writes this one last.
+    if modified("node_modules/.package-lock.json").is_some_and(|installed| installed >= lock) {
+        eprintln!("{INTEROP}: its modules are installed");
+        return Ok(());
+    }
+    sh::run(sh::command("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(&folder))
+        .with_context(|| format!("the modules of {INTEROP} could not be installed"))
 }

@@ -2,7 +2,6 @@
 
 use std::hash::Hash;
 use std::net::IpAddr;
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -14,28 +13,10 @@ use governor::nanos::Nanos;
 use governor::state::keyed::DashMapStateStore;
 use governor::{Quota, RateLimiter as Governor};
 use ports::clock::Clock;
-use ports::limits::{LimitKey, Permit, RateLimiter};
+use ports::limits::{LimitKey, LimitSettings, Permit, Rate, RateLimiter};
 
 /// How often keys that were quiet are forgotten.
 const HOUSEKEEPING_NANOS: u64 = 60_000_000_000;
-
-/// How much of one kind is fine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rate {
-    /// So many a second, for ever.
-    pub per_second: NonZeroU32,
-    /// So many at once, after a rest.
-    pub burst: NonZeroU32,
-}
-
-/// The limits per kind of key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LimitSettings {
-    /// Of one token.
-    pub token: Rate,
-    /// Of one address without a valid token.
-    pub address: Rate,
-}
 
 /// [`RateLimiter`] in this process. Keys that were quiet long enough to have their whole burst again are forgotten by
 /// the way, so that its size follows the traffic.
@@ -122,6 +103,8 @@ impl governor::clock::Clock for Ticks {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU32;
+
     use super::*;
     use crate::clock::ManualClock;
 

@@ -8,15 +8,20 @@ use chrono::TimeDelta;
 use domain::Timestamp;
 use lifecycle_adapters_embedded::cache::LocalCache;
 use lifecycle_adapters_embedded::clock::{ManualClock, SystemClock, SystemIds};
-use lifecycle_adapters_embedded::limits::{LimitSettings, LocalRateLimiter, Rate};
+use lifecycle_adapters_embedded::limits::LocalRateLimiter;
+use lifecycle_adapters_embedded::sole::Sole;
 use lifecycle_adapters_embedded::wakeups::LocalWakeups;
 use port_contracts::cache::CacheHarness;
 use port_contracts::clock::{ClockHarness, IdsHarness};
+use port_contracts::instances::InstancesHarness;
+use port_contracts::leases::LeasesHarness;
 use port_contracts::limits::LimitsHarness;
 use port_contracts::wakeups::WakeupsHarness;
 use ports::cache::Cache;
 use ports::clock::{Clock, Ids};
-use ports::limits::RateLimiter;
+use ports::instances::Instances;
+use ports::leases::Leases;
+use ports::limits::{LimitSettings, Rate, RateLimiter};
 use ports::wakeups::Wakeups;
 
 mod system_clock {
@@ -34,6 +39,14 @@ mod wakeups {
 
 mod cache {
     port_contracts::cache_contract!(super::AtHand::new());
+}
+
+mod instances {
+    port_contracts::instances_contract!(super::Alone::new());
+}
+
+mod leases {
+    port_contracts::leases_contract!(super::Alone::new());
 }
 
 mod limits {
@@ -159,6 +172,41 @@ impl LimitsHarness for Limited {
 
     fn per_second(&self) -> u32 {
         Self::RATE.per_second.get()
+    }
+
+    async fn advance(&self, by: TimeDelta) {
+        self.clock.advance(by);
+    }
+}
+
+/// The only process, on a clock that stands still.
+struct Alone {
+    clock: Arc<ManualClock>,
+    sole: Arc<Sole>,
+}
+
+impl Alone {
+    fn new() -> Self {
+        let clock = manual_clock();
+        Self { sole: Sole::new(clock.clone()), clock }
+    }
+}
+
+#[async_trait]
+impl InstancesHarness for Alone {
+    fn instances(&self) -> Arc<dyn Instances> {
+        self.sole.clone()
+    }
+
+    async fn advance(&self, by: TimeDelta) {
+        self.clock.advance(by);
+    }
+}
+
+#[async_trait]
+impl LeasesHarness for Alone {
+    fn leases(&self) -> Arc<dyn Leases> {
+        self.sole.clone()
     }
 
     async fn advance(&self, by: TimeDelta) {

@@ -73,24 +73,12 @@ pub async fn serve(
     let open = TaskTracker::new();
     let kill = CancellationToken::new();
     let _kill_when_dropped = kill.clone().drop_guard();
-    loop {
-        let accepted = tokio::select! {
-            biased;
-            () = shutdown.cancelled() => break,
-            accepted = listener.accept() => accepted,
-        };
-        let (stream, address) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                recover_from(&error).await;
-                continue;
-            }
-        };
+    let admit = |stream: TcpStream, address: SocketAddr| {
         let Some(place) = connections.enter(address.ip().to_canonical()) else {
             metrics::counter!("lifecycle_http_connections_refused_total").increment(1);
             // Best effort: whoever floods us need not read it.
             let _ = stream.try_write(FULL);
-            continue;
+            return;
         };
         let connection = serve_connection(stream, address, routes.clone(), settings.clone(), shutdown.clone());
         let kill = kill.clone();
@@ -103,6 +91,21 @@ pub async fn serve(
                 None => debug!(%address, "a connection was cut at the end of the drain"),
             }
         });
+    };
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = shutdown.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, address)) => admit(stream, address),
+            Err(error) => recover_from(&error).await,
+        }
+    }
+    // Whom the system has connected already may have sent a request, and is answered, too.
+    while let Some(Ok((stream, address))) = listener.accept().now_or_never() {
+        admit(stream, address);
     }
     drop(listener);
     open.close();

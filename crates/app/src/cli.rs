@@ -16,6 +16,7 @@ Examples:
   lifecycle demo                               see six campaigns live their whole life
   lifecycle                                    serve on http://127.0.0.1:8080, data in ./data
   TOKEN=$(lifecycle token --role operator)     a token for curl
+  DATABASE_URL=... lifecycle migrate up        make the tables for serving on PostgreSQL and Redis
   lifecycle verify                             prove that the stored data breaks no invariant";
 
 /// The command line.
@@ -96,6 +97,12 @@ pub(crate) enum Command {
     ///
     /// Signed with the setting `auth.hs256_secret`, or else with the key of the data folder.
     Token(Token),
+    /// Make or update the tables of the PostgreSQL database
+    ///
+    /// Needs DATABASE_URL (or `postgres.url`). Run it before the first start and with every new version, before the new
+    /// instances start: old ones work on with the new tables. The embedded store migrates itself.
+    #[command(subcommand)]
+    Migrate(Migrate),
     /// Check every invariant (INV-1 to INV-8) and the audit chain of the stored data
     ///
     /// Reads only; may run beside a serving instance. Exit code 1 when something is wrong.
@@ -105,12 +112,13 @@ pub(crate) enum Command {
     Audit(Audit),
     /// Rebuild the state of all campaigns and their timers from the log
     ///
-    /// The log is the truth: a campaign whose stored state differs from it is repaired. Stop the service first.
+    /// The log is the truth: a campaign whose stored state differs from it is repaired. On the embedded store stop the
+    /// service first; on servers instances may go on working.
     Replay(Report),
     /// Look at what could not be processed, process it again, or give it up
     ///
-    /// Works on the data file while no service runs on it. Beside a running service use its HTTP interface: GET /api/v1/dlq,
-    /// POST /api/v1/dlq/{id}/replay, DELETE /api/v1/dlq/{id}.
+    /// Works on servers at any time, and on a data file while no service runs on it. Beside a service on a data file use
+    /// its HTTP interface: GET /api/v1/dlq, POST /api/v1/dlq/{id}/replay, DELETE /api/v1/dlq/{id}.
     #[command(subcommand)]
     Dlq(Dlq),
     /// Print the effective settings with secrets masked, or the reference of all settings
@@ -124,6 +132,37 @@ pub(crate) enum Command {
         /// Which shell
         shell: clap_complete::Shell,
     },
+}
+
+/// See [`Command::Migrate`].
+#[derive(Debug, Subcommand)]
+pub(crate) enum Migrate {
+    /// Apply the migrations that are missing; several at once wait for each other
+    Up(MigrateUp),
+    /// Take the last migration back, with the data that it holds
+    Down(MigrateDown),
+    /// Show which migrations are applied; exit code 1 unless the database is up to date
+    Status(Report),
+}
+
+/// See [`Migrate::Up`].
+#[derive(Debug, Args)]
+pub(crate) struct MigrateUp {
+    /// Only say what would be applied
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) report: Report,
+}
+
+/// See [`Migrate::Down`].
+#[derive(Debug, Args)]
+pub(crate) struct MigrateDown {
+    /// Yes, the data of the last migration may go
+    #[arg(long)]
+    pub(crate) yes: bool,
+    #[command(flatten)]
+    pub(crate) report: Report,
 }
 
 /// How a report is printed.

@@ -33,7 +33,7 @@ Exit codes:
   0   done
   1   a check failed: verify found violations, the audit chain is broken, a dead letter was refused
   2   the command line or the configuration is wrong
-  69  something needed is not available: data file in use, address taken
+  69  something needed is not available: server down or not migrated, data file in use, address taken
   70  an internal error
   130 a second Ctrl-C or SIGTERM stopped the service at once";
 

@@ -11,10 +11,11 @@ use std::time::{Duration, Instant};
 
 use adapters_http::ServerSettings;
 use adapters_websocket::Hub;
-use application::{Heartbeat, InstanceInfo, Notices, System};
+use application::{Consumer, Heartbeat, Housekeeper, Maintenance, Notices, Presence, Relay, System};
 use domain::{JsonText, TenantId};
 use metrics_exporter_prometheus::PrometheusHandle;
 use ports::clock::Clock;
+use ports::instances::Instance;
 use ports::journal::Actor;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -42,7 +43,7 @@ pub(crate) struct Running {
     hub: Arc<Hub>,
     system: Arc<System>,
     notices: Notices,
-    instance: InstanceInfo,
+    instance: Instance,
     /// No new work.
     intake: CancellationToken,
     intake_tasks: Vec<JoinHandle<()>>,
@@ -52,6 +53,9 @@ pub(crate) struct Running {
     /// No new facts: stopped when nobody is left who could commit one.
     relay: CancellationToken,
     relay_tasks: Vec<JoinHandle<()>>,
+    /// The adapters' own loops: stopped when nobody works with them any more.
+    background: CancellationToken,
+    background_tasks: Vec<JoinHandle<()>>,
     failures: mpsc::Receiver<String>,
 }
 
@@ -65,7 +69,7 @@ impl Running {
     ) -> Result<Self, Failure> {
         let address = listener.local_addr().map_err(|error| Failure::internal(&error))?;
         let (fatal, failures) = mpsc::channel(8);
-        let (intake, commands, relay) = (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
+        let [intake, commands, relay, background] = std::array::from_fn(|_| CancellationToken::new());
         let Service { routes, hub, system, loops, notices, instance, .. } = service;
         tell(&notices, "instance.started", &instance).await?;
 
@@ -75,8 +79,8 @@ impl Running {
         let Loops { commands: worker, .. } = loops;
         let commands_task = watch(&commands).once("commands", worker.run(commands.clone()));
 
-        let (timers, recovery) = (loops.timers, loops.recovery);
-        intake_tasks.push(watch(&intake).always("timers", loops.timers_heartbeat, move |stop| {
+        let ((timers, heartbeat), recovery) = (loops.timers, loops.recovery);
+        intake_tasks.push(watch(&intake).always("timers", heartbeat, move |stop| {
             let (timers, recovery) = (Arc::clone(&timers), Arc::clone(&recovery));
             async move {
                 // What came due while nobody was there goes first, in order and throttled.
@@ -92,23 +96,17 @@ impl Running {
                 timers.run(stop).await;
             }
         }));
-        let consumer = loops.consumer;
-        intake_tasks.push(watch(&intake).always("events", loops.consumer_heartbeat, move |stop| {
-            let consumer = Arc::clone(&consumer);
-            async move { consumer.run(stop).await }
-        }));
-        let housekeeper = loops.housekeeper;
-        intake_tasks.push(watch(&intake).always("housekeeping", loops.housekeeper_heartbeat, move |stop| {
-            let housekeeper = Arc::clone(&housekeeper);
-            async move { housekeeper.run(stop).await }
-        }));
+        intake_tasks.push(loops.consumer.watched("events", watch(&intake)));
+        intake_tasks.push(loops.housekeeper.watched("housekeeping", watch(&intake)));
+        intake_tasks.push(loops.maintenance.watched("maintenance", watch(&intake)));
+        intake_tasks.push(loops.presence.watched("presence", watch(&intake)));
         intake_tasks.push(watch(&intake).once("metrics", upkeep(metrics, intake.clone())));
 
-        let publisher = loops.relay;
-        let mut relay_tasks = vec![watch(&relay).always("relay", loops.relay_heartbeat, move |stop| {
-            let publisher = Arc::clone(&publisher);
-            async move { publisher.run(stop).await }
-        })];
+        let mut relay_tasks = vec![loops.relay.watched("relay", watch(&relay))];
+        let mut background_tasks = Vec::new();
+        for (task, heartbeat) in loops.background {
+            background_tasks.push(watch(&background).always(task.name, heartbeat, task.run));
+        }
         let (live, clock, heartbeat) = (Arc::clone(&hub), loops.clock, loops.live_heartbeat.clone());
         relay_tasks.push(watch(&relay).always("live", loops.live_heartbeat, move |stop| {
             let (live, clock, heartbeat) = (Arc::clone(&live), Arc::clone(&clock), heartbeat.clone());
@@ -132,6 +130,8 @@ impl Running {
             commands_task,
             relay,
             relay_tasks,
+            background,
+            background_tasks,
             failures,
         })
     }
@@ -178,11 +178,15 @@ impl Running {
         for task in self.relay_tasks {
             let _ = task.await;
         }
+        self.background.cancel();
+        for task in self.background_tasks {
+            let _ = task.await;
+        }
         told
     }
 }
 
-async fn tell(notices: &Notices, name: &str, instance: &InstanceInfo) -> Result<(), Failure> {
+async fn tell(notices: &Notices, name: &str, instance: &Instance) -> Result<(), Failure> {
     let detail = serde_json::json!({ "version": instance.version }).to_string();
     let detail = JsonText::new(&detail).unwrap_or_else(|_| JsonText::empty());
     Ok(notices.write(TenantId::service(), Actor::system(), name, &instance.id, detail).await?)
@@ -201,6 +205,28 @@ async fn upkeep(metrics: PrometheusHandle, stop: CancellationToken) {
         metrics.run_upkeep();
     }
 }
+
+/// A loop with its sign of life.
+trait Watched {
+    /// Runs it, watched by `watch`.
+    fn watched(self, name: &'static str, watch: Watch) -> JoinHandle<()>;
+}
+
+/// The loops of the application all run alike.
+macro_rules! watched {
+    ($($task:ty),+) => {$(
+        impl Watched for (Arc<$task>, Heartbeat) {
+            fn watched(self, name: &'static str, watch: Watch) -> JoinHandle<()> {
+                let (task, heartbeat) = self;
+                watch.always(name, heartbeat, move |stop| {
+                    let task = Arc::clone(&task);
+                    async move { task.run(stop).await }
+                })
+            }
+        }
+    )+};
+}
+watched!(Consumer, Housekeeper, Maintenance, Presence, Relay);
 
 /// Watches one task.
 struct Watch {

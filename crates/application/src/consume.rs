@@ -1,5 +1,9 @@
 //! The consumer: reads events of other services, handles them, and acknowledges them after the commit.
 //!
+//! Of many instances one consumes at a time: a consumer group hands events of one campaign to whoever asks, and two
+//! instances could apply them in the wrong order. Who takes over begins with what its predecessor had not finished; what
+//! that one, should it only have been frozen, still does is met by the inbox.
+//!
 //! An event about a campaign that is not known yet waits for its create (behind it, later events about the same campaign
 //! wait too, so that the last word stays the last); after the retry window it is a dead letter.
 
@@ -11,9 +15,11 @@ use ports::clock::{Clock, Ids};
 use ports::dead_letters::DeadLetters;
 use ports::inbound::{Delivery, EntryId, Inbound, InboundEvent};
 use ports::journal::{Actor, ActorKind};
+use ports::leases::Leases;
 use ports::store::Outcome;
 use tokio_util::sync::CancellationToken;
 
+use crate::claim::{ASK_EVERY, Claim, Standing};
 use crate::commands::{Answer, CommandRequest, Commands, SubmitError};
 use crate::heartbeat::Heartbeat;
 use crate::letters;
@@ -43,8 +49,6 @@ impl Default for ConsumerSettings {
     }
 }
 
-/// How long one read waits for entries.
-const READ_WAIT: Duration = Duration::from_secs(2);
 /// How often entries of other consumers are looked for.
 const TAKE_OVER_EVERY: Duration = Duration::from_secs(2);
 
@@ -57,6 +61,8 @@ pub struct ConsumerParts {
     pub commands: Arc<Commands>,
     /// Where events go that cannot be processed.
     pub dead_letters: Arc<dyn DeadLetters>,
+    /// Says who consumes.
+    pub leases: Arc<dyn Leases>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Identity.
@@ -92,29 +98,58 @@ impl Consumer {
 
     /// Consumes until `shutdown`. What is not dealt with then stays pending and comes again.
     pub async fn run(&self, shutdown: CancellationToken) {
-        let mut room = WaitingRoom::new(self.settings.retry_window, self.settings.waiting);
+        let mut room = self.empty_room();
         let mut next_take_over = self.parts.clock.now();
+        let mut claim = Claim::new(Arc::clone(&self.parts.leases), "events", &self.name);
         while !shutdown.is_cancelled() {
             let result = tokio::select! {
                 biased;
-                () = shutdown.cancelled() => return,
-                result = self.round(&mut room, &mut next_take_over) => result,
+                () = shutdown.cancelled() => break,
+                result = self.round(&mut claim, &mut room, &mut next_take_over) => result,
             };
-            match result {
-                Ok(()) => self.heartbeat.beat(self.parts.clock.now()),
+            let pause = match result {
+                Ok(true) => None,
+                Ok(false) => Some(ASK_EVERY),
                 Err(error) => {
                     tracing::error!(error = &error as &dyn std::error::Error, "events cannot be consumed");
-                    tokio::select! {
-                        biased;
-                        () = shutdown.cancelled() => return,
-                        () = tokio::time::sleep(Duration::from_millis(500)) => {}
-                    }
+                    Some(Duration::from_millis(500))
+                }
+            };
+            if let Some(pause) = pause {
+                tokio::select! {
+                    biased;
+                    () = shutdown.cancelled() => break,
+                    () = tokio::time::sleep(pause) => {}
                 }
             }
         }
+        claim.give_back().await;
     }
 
-    async fn round(&self, room: &mut WaitingRoom, next_take_over: &mut domain::Timestamp) -> Result<(), PortError> {
+    fn empty_room(&self) -> WaitingRoom {
+        WaitingRoom::new(self.settings.retry_window, self.settings.waiting)
+    }
+
+    /// One round, if consuming is ours to do; answers whether it is.
+    async fn round(
+        &self,
+        claim: &mut Claim,
+        room: &mut WaitingRoom,
+        next_take_over: &mut domain::Timestamp,
+    ) -> Result<bool, PortError> {
+        match claim.standing().await? {
+            Standing::None => {
+                // Whoever consumes now has them, too.
+                *room = self.empty_room();
+                self.heartbeat.beat(self.parts.clock.now());
+                return Ok(false);
+            }
+            Standing::New => {
+                *room = self.empty_room();
+                self.take_over(room).await?;
+            }
+            Standing::Kept => {}
+        }
         let now = self.parts.clock.now();
         let mut deliveries = Vec::new();
         if now >= *next_take_over {
@@ -124,10 +159,27 @@ impl Consumer {
             *next_take_over = now + chrono::TimeDelta::from_std(TAKE_OVER_EVERY).unwrap_or_default();
         }
         if deliveries.is_empty() {
-            let wait = room.next_try().map_or(READ_WAIT, |at| (at - now).to_std().unwrap_or_default().min(READ_WAIT));
+            // No longer than the lease is fresh.
+            let wait = room.next_try().map_or(ASK_EVERY, |at| (at - now).to_std().unwrap_or_default().min(ASK_EVERY));
             deliveries = self.parts.inbound.fetch(&self.name, self.settings.batch, wait).await?;
         }
-        self.handle(room, deliveries).await
+        self.handle(room, deliveries).await?;
+        self.heartbeat.beat(self.parts.clock.now());
+        Ok(true)
+    }
+
+    /// Takes everything that is pending with anybody, before anything new: events keep their order.
+    async fn take_over(&self, room: &mut WaitingRoom) -> Result<(), PortError> {
+        loop {
+            // What waits in the room is pending still, and comes first each time.
+            let most = room.len() + self.settings.batch;
+            let taken = self.parts.inbound.reclaim(&self.name, Duration::ZERO, most).await?;
+            let more = taken.len() >= most;
+            self.handle(room, taken.into_iter().filter(|d| !room.holds(&d.id)).collect()).await?;
+            if !more {
+                return Ok(());
+            }
+        }
     }
 
     /// Handles new deliveries and those whose time has come in the waiting room.

@@ -50,6 +50,9 @@ impl TimerSettings {
     }
 }
 
+/// How soon to look again for due timers that another instance is about to fire.
+const LOOK_AGAIN: TimeDelta = TimeDelta::milliseconds(5);
+
 /// Fires due timers.
 pub struct Timers {
     store: Arc<dyn Store>,
@@ -85,7 +88,7 @@ impl Timers {
                     failures = 0;
                     self.heartbeat.beat(self.clock.now());
                     if !round.more {
-                        self.sleep(sleeper.as_mut(), round.next_due, &shutdown).await;
+                        self.sleep(sleeper.as_mut(), &round, &shutdown).await;
                     }
                 }
                 Err(error) => {
@@ -102,15 +105,18 @@ impl Timers {
         }
     }
 
-    async fn sleep(&self, sleeper: &mut dyn Sleeper, next_due: Option<Timestamp>, shutdown: &CancellationToken) {
-        let net = self.clock.now() + TimeDelta::from_std(self.settings.safety_poll).unwrap_or(TimeDelta::MAX);
-        let mut until = next_due.map_or(net, |due| due.min(net));
+    async fn sleep(&self, sleeper: &mut dyn Sleeper, round: &Round, shutdown: &CancellationToken) {
+        let now = self.clock.now();
+        let net = now + TimeDelta::from_std(self.settings.safety_poll).unwrap_or(TimeDelta::MAX);
+        // Due timers that the store did not bring are in the hands of another instance.
+        let earliest = if round.handled == 0 { now + LOOK_AGAIN } else { now };
+        let mut until = round.next_due.map_or(net, |due| round.here(due).max(earliest).min(net));
         loop {
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return,
                 () = self.clock.sleep_until(until) => return,
-                armed = sleeper.timer_armed() => until = until.min(armed),
+                armed = sleeper.timer_armed() => until = until.min(round.here(armed)),
             }
         }
     }
@@ -123,6 +129,7 @@ impl Timers {
     pub(crate) async fn fire_due(&self) -> Result<Round, PortError> {
         let mut limit = self.settings.batch;
         loop {
+            let before = self.clock.now();
             let receipt = match self.commit(limit, None).await {
                 Err(error) if !error.may_retry() && limit > 1 => {
                     limit /= 2;
@@ -131,7 +138,12 @@ impl Timers {
                 Err(error) if !error.may_retry() => self.commit(1, Some(error.to_string())).await?,
                 result => result?,
             };
-            return Ok(Round { handled: receipt.due, more: receipt.due >= limit, next_due: receipt.next_due });
+            return Ok(Round {
+                handled: receipt.due,
+                more: receipt.due >= limit,
+                next_due: receipt.next_due,
+                ahead: ahead(before, receipt.now, self.clock.now()),
+            });
         }
     }
 
@@ -149,8 +161,29 @@ pub(crate) struct Round {
     pub(crate) handled: usize,
     /// Whether more may be due already.
     pub(crate) more: bool,
-    /// When the next one is.
+    /// When the next one is, by the store's clock.
     pub(crate) next_due: Option<Timestamp>,
+    /// How far this instance's clock is ahead of the store's.
+    ahead: TimeDelta,
+}
+
+impl Round {
+    /// The instant `at` of the store's clock, by this instance's clock.
+    fn here(&self, at: Timestamp) -> Timestamp {
+        at.checked_add_signed(self.ahead).unwrap_or(at)
+    }
+}
+
+/// How far our clock is ahead of a store whose clock showed `store` at some instant between `before` and `after` of ours.
+/// As far as that leaves it open, the clocks agree; the store's decides what is due in any case.
+fn ahead(before: Timestamp, store: Timestamp, after: Timestamp) -> TimeDelta {
+    if store < before {
+        before - store
+    } else if store > after {
+        after - store
+    } else {
+        TimeDelta::zero()
+    }
 }
 
 fn measure(fired: &[Fired]) {
@@ -161,5 +194,18 @@ fn measure(fired: &[Fired]) {
             let late = fired.late.to_std().unwrap_or_default().as_secs_f64();
             metrics::histogram!("lifecycle_timer_lateness_seconds", "kind" => kind).record(late);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_agrees_with_the_store_as_far_as_one_can_tell_is_not_corrected() {
+        let at = |micros: i64| Timestamp::from_timestamp_micros(1_800_000_000_000_000 + micros).expect("in range");
+        assert_eq!(ahead(at(10), at(15), at(20)), TimeDelta::zero());
+        assert_eq!(ahead(at(600_000_010), at(15), at(600_000_020)), TimeDelta::microseconds(599_999_995));
+        assert_eq!(ahead(at(10), at(600_000_000), at(20)), TimeDelta::microseconds(-599_999_980));
     }
 }

@@ -4,6 +4,7 @@
 //! protocol; wall clocks and random ids come in through ports. Nothing starts by itself: the loops have a `run` each.
 
 mod advice;
+mod claim;
 mod command_batch;
 mod commands;
 mod consume;
@@ -14,12 +15,14 @@ mod history;
 mod letters;
 mod maintain;
 mod notices;
+mod presence;
 mod reads;
 mod recovery;
 mod relay;
 mod system;
 mod timeline;
 mod timer_batch;
+mod upkeep;
 mod waiting_room;
 mod workspace;
 
@@ -31,11 +34,13 @@ pub use fire_timers::{TimerSettings, Timers};
 pub use heartbeat::{Heartbeat, Heartbeats};
 pub use maintain::Housekeeper;
 pub use notices::Notices;
+pub use presence::Presence;
 pub use reads::Reads;
 pub use recovery::{Recovery, RecoveryParts, RecoveryReport};
-pub use relay::Relay;
-pub use system::{HealthSettings, InstanceInfo, Readiness, System, SystemParts, SystemReport, TaskHealth, UsageProbe};
+pub use relay::{Relay, RelayParts};
+pub use system::{HealthSettings, Readiness, System, SystemParts, SystemReport, TaskHealth, UsageProbe};
 pub use timeline::{Timeline, TimelineEntry};
+pub use upkeep::{ForgetCommands, Maintenance};
 
 /// The policies that new campaigns get: the service's, and what tenants override.
 #[derive(Debug, Clone, Default)]

@@ -1,15 +1,14 @@
-//! Housekeeping: forgets old command ids, keeps the gauges fresh, and tells when a threshold is crossed.
+//! Housekeeping of one instance: keeps the gauges fresh, and tells when a threshold is crossed. What one instance does for
+//! all lives in `upkeep`.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::TimeDelta;
 use domain::{JsonText, TenantId};
 use ports::PortError;
 use ports::clock::Clock;
 use ports::journal::Actor;
-use ports::store::Store;
 use tokio_util::sync::CancellationToken;
 
 use crate::heartbeat::Heartbeat;
@@ -18,41 +17,28 @@ use crate::system::{System, SystemReport};
 
 /// How often the gauges are set and the thresholds are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// After how many looks old commands are forgotten.
-const FORGET_EVERY: u32 = 120;
 
 /// Keeps house.
 pub struct Housekeeper {
     system: Arc<System>,
-    store: Arc<dyn Store>,
     notices: Notices,
     clock: Arc<dyn Clock>,
-    inbox_retention: Duration,
     heartbeat: Heartbeat,
 }
 
 impl Housekeeper {
-    /// A housekeeper, not yet at work. Command ids are forgotten after `inbox_retention`.
-    pub fn new(
-        system: Arc<System>,
-        store: Arc<dyn Store>,
-        notices: Notices,
-        clock: Arc<dyn Clock>,
-        inbox_retention: Duration,
-        heartbeat: Heartbeat,
-    ) -> Self {
-        Self { system, store, notices, clock, inbox_retention, heartbeat }
+    /// A housekeeper, not yet at work.
+    pub fn new(system: Arc<System>, notices: Notices, clock: Arc<dyn Clock>, heartbeat: Heartbeat) -> Self {
+        Self { system, notices, clock, heartbeat }
     }
 
     /// Keeps house until `shutdown`.
     pub async fn run(&self, shutdown: CancellationToken) {
         let mut crossed = BTreeSet::new();
-        let mut looks = 0_u32;
         loop {
-            if let Err(error) = self.look(&mut crossed, looks).await {
+            if let Err(error) = self.look(&mut crossed).await {
                 tracing::warn!(error = &error as &dyn std::error::Error, "housekeeping failed");
             }
-            looks = looks.wrapping_add(1);
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return,
@@ -61,7 +47,7 @@ impl Housekeeper {
         }
     }
 
-    async fn look(&self, crossed: &mut BTreeSet<&'static str>, looks: u32) -> Result<(), PortError> {
+    async fn look(&self, crossed: &mut BTreeSet<&'static str>) -> Result<(), PortError> {
         let report = self.system.report().await?;
         set_gauges(&report);
         if report.store.failing {
@@ -70,12 +56,6 @@ impl Housekeeper {
             self.notices.write(TenantId::service(), Actor::system(), name, "store", JsonText::empty()).await?;
         }
         self.tell_thresholds(&report, crossed).await?;
-        if looks.is_multiple_of(FORGET_EVERY) {
-            let retention = TimeDelta::from_std(self.inbox_retention).unwrap_or(TimeDelta::MAX);
-            if let Some(before) = self.clock.now().checked_sub_signed(retention) {
-                self.store.forget_commands(before).await?;
-            }
-        }
         self.heartbeat.beat(self.clock.now());
         Ok(())
     }

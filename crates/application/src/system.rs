@@ -11,6 +11,7 @@ use ports::clock::Clock;
 use ports::dead_letters::DeadLetters;
 use ports::feed::Publisher;
 use ports::inbound::Inbound;
+use ports::instances::{Instance, Instances, SeenInstance};
 use ports::journal::{Actor, Position};
 use ports::query::{Queries, StoreStatus};
 
@@ -19,16 +20,8 @@ use crate::commands::Commands;
 use crate::heartbeat::Heartbeats;
 use crate::recovery::{Recovery, RecoveryReport};
 
-/// This process.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InstanceInfo {
-    /// Its name, unique among all that ever ran on this store.
-    pub id: String,
-    /// The program's version.
-    pub version: String,
-    /// When it started.
-    pub started_at: Timestamp,
-}
+/// An instance that gave no sign of life for so long is not shown any more.
+const SILENT: Duration = Duration::from_secs(10);
 
 /// One of the loops that keep the service going.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +38,9 @@ pub struct TaskHealth {
 #[derive(Debug, Clone)]
 pub struct SystemReport {
     /// Who answers.
-    pub instance: InstanceInfo,
+    pub instance: Instance,
+    /// Who else works on the store, longest running first.
+    pub others: Vec<SeenInstance>,
     /// The store.
     pub store: StoreStatus,
     /// The last published position.
@@ -93,7 +88,9 @@ pub type UsageProbe = Arc<dyn Fn() -> (Option<f64>, Option<f64>) + Send + Sync>;
 #[derive(Clone)]
 pub struct SystemParts {
     /// This process.
-    pub instance: InstanceInfo,
+    pub instance: Instance,
+    /// Who else is there.
+    pub instances: Arc<dyn Instances>,
     /// The store's state.
     pub queries: Arc<dyn Queries>,
     /// What is published.
@@ -142,6 +139,8 @@ impl System {
         let store = parts.queries.status().await?;
         let oldest_unread = parts.inbound.oldest_unread().await?;
         let dead_letters = parts.dead_letters.open_count().await?;
+        let mut others = parts.instances.alive(SILENT).await?;
+        others.retain(|seen| seen.instance.id != parts.instance.id);
         let (cpu_percent, memory_percent) = (parts.usage)();
         let measures = Measures {
             cpu_percent,
@@ -153,6 +152,7 @@ impl System {
         };
         Ok(SystemReport {
             instance: parts.instance.clone(),
+            others,
             published: parts.publisher.top().await?,
             oldest_unread,
             dead_letters,

@@ -51,6 +51,11 @@ impl WaitingRoom {
         self.inside.contains(id)
     }
 
+    /// How many wait here.
+    pub(crate) fn len(&self) -> usize {
+        self.inside.len()
+    }
+
     /// When the next bench is called up.
     pub(crate) fn next_try(&self) -> Option<Timestamp> {
         self.benches.values().map(|b| b.next_try).min()

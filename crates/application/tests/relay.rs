@@ -5,9 +5,10 @@ mod support;
 use std::sync::{Arc, Mutex};
 
 use domain::{CampaignId, Event, Step, Trigger};
-use lifecycle_application::{Heartbeats, Relay};
+use lifecycle_application::{Heartbeats, Relay, RelayParts};
 use ports::cache::MockCache;
 use ports::feed::{MockOutbox, MockPublisher};
+use ports::leases::MockLeases;
 use ports::journal::{Actor, CampaignStep, Cause, Entry, Fact, Position, Record};
 use ports::wakeups::{MockWakeups, Sleeper};
 use support::{VirtualClock, epoch, key};
@@ -58,6 +59,57 @@ impl Sleeper for Asleep {
     }
 }
 
+fn granted() -> MockLeases {
+    let mut leases = MockLeases::new();
+    leases.expect_hold().returning(|_, _, _| Ok(Some(1)));
+    leases.expect_release().times(1).returning(|_, _| Ok(()));
+    leases
+}
+
+fn parts(outbox: MockOutbox, publisher: MockPublisher, cache: MockCache, leases: MockLeases) -> RelayParts {
+    let mut wakeups = MockWakeups::new();
+    wakeups.expect_subscribe().returning(|| Box::new(Asleep));
+    RelayParts {
+        outbox: Arc::new(outbox),
+        publisher: Arc::new(publisher),
+        cache: Arc::new(cache),
+        wakeups: Arc::new(wakeups),
+        leases: Arc::new(leases),
+        clock: Arc::new(VirtualClock::new()),
+    }
+}
+
+/// It publishes what waits, and ends.
+async fn run_once(parts: RelayParts) {
+    let relay = Relay::new(parts, "one".to_owned(), Heartbeats::default().register("relay"));
+    let stop = CancellationToken::new();
+    stop.cancel();
+    relay.run(stop).await;
+}
+
+#[tokio::test]
+async fn who_does_not_hold_the_lease_publishes_nothing() {
+    let mut leases = MockLeases::new();
+    leases.expect_hold().times(1).returning(|_, _, _| Ok(None));
+    run_once(parts(MockOutbox::new(), MockPublisher::new(), MockCache::new(), leases)).await;
+}
+
+#[tokio::test]
+async fn a_world_that_knows_nothing_is_told_from_where_the_outbox_begins() {
+    let mut outbox = MockOutbox::new();
+    outbox.expect_read().returning(|after, _| {
+        Ok([step(6, "a", 2), step(7, "b", 1)].into_iter().filter(|r| r.position > after).collect())
+    });
+    outbox.expect_begin().times(1).returning(|| Ok(Position(5)));
+    let mut publisher = MockPublisher::new();
+    publisher.expect_top().returning(|| Ok(Position::START));
+    publisher.expect_begin_after().times(1).withf(|begin| *begin == Position(5)).returning(|_| Ok(()));
+    publisher.expect_publish().times(1).withf(|records| records.len() == 2).returning(|_| Ok(()));
+    let mut cache = MockCache::new();
+    cache.expect_outdated().returning(|_| ());
+    run_once(parts(outbox, publisher, cache, granted())).await;
+}
+
 #[tokio::test]
 async fn the_cache_knows_of_a_step_before_the_world_does() {
     let told = Arc::new(Mutex::new(Vec::new()));
@@ -66,6 +118,7 @@ async fn the_cache_knows_of_a_step_before_the_world_does() {
         let records = [step(6, "a", 2), step(7, "b", 1), step(8, "a", 3)];
         Ok(records.into_iter().filter(|r| r.position > after).collect())
     });
+    outbox.expect_begin().returning(|| Ok(Position::START));
     let mut publisher = MockPublisher::new();
     publisher.expect_top().returning(|| Ok(Position(5)));
     let order = Arc::clone(&told);
@@ -81,18 +134,6 @@ async fn the_cache_knows_of_a_step_before_the_world_does() {
         let versions: Vec<_> = versions.iter().map(|(key, version)| format!("{}@{version}", key.id)).collect();
         order.lock().expect("not poisoned").push(format!("cache {versions:?}"));
     });
-    let mut wakeups = MockWakeups::new();
-    wakeups.expect_subscribe().returning(|| Box::new(Asleep));
-    let relay = Relay::new(
-        Arc::new(outbox),
-        Arc::new(publisher),
-        Arc::new(cache),
-        Arc::new(wakeups),
-        Arc::new(VirtualClock::new()),
-        Heartbeats::default().register("relay"),
-    );
-    let stop = CancellationToken::new();
-    stop.cancel(); // it publishes what waits, and ends
-    relay.run(stop).await;
+    run_once(parts(outbox, publisher, cache, granted())).await;
     assert_eq!(*told.lock().expect("not poisoned"), ["cache [\"a@3\", \"b@1\"]", "world [6, 7, 8]"]);
 }

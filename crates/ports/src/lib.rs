@@ -16,6 +16,7 @@ pub mod leases;
 pub mod limits;
 pub mod query;
 pub mod store;
+pub mod upkeep;
 pub mod verification;
 pub mod wakeups;
 

@@ -4,6 +4,7 @@
 //! * **L1** Within any window a key gets at most its burst plus its rate times the window.
 //! * **L2** Keys do not influence each other.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -27,6 +28,24 @@ pub enum Permit {
         /// How long to wait.
         retry_after: Duration,
     },
+}
+
+/// How much of one kind is fine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// So many a second, for ever.
+    pub per_second: NonZeroU32,
+    /// So many at once, after a rest.
+    pub burst: NonZeroU32,
+}
+
+/// The limits per kind of key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LimitSettings {
+    /// Of one token.
+    pub token: Rate,
+    /// Of one address without a valid token.
+    pub address: Rate,
 }
 
 /// Counts and refuses.

@@ -1,5 +1,6 @@
 //! A WebSocket client.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -70,7 +71,21 @@ impl Live {
     /// # Panics
     /// When the service cannot be reached at all.
     pub async fn try_open(service: &Service, entry: Entry<'_>, buffer: Option<u32>) -> Result<Self, Box<Error>> {
-        let address = service.address();
+        Self::try_open_at(service.address(), entry, buffer).await
+    }
+
+    /// Connects to whatever listens at `address`, or tells why not.
+    ///
+    /// # Errors
+    /// What the handshake said.
+    ///
+    /// # Panics
+    /// When nobody listens.
+    pub async fn try_open_at(
+        address: SocketAddr,
+        entry: Entry<'_>,
+        buffer: Option<u32>,
+    ) -> Result<Self, Box<Error>> {
         let socket = TcpSocket::new_v4().expect("a socket");
         if let Some(bytes) = buffer {
             socket.set_recv_buffer_size(bytes).expect("a buffer size");

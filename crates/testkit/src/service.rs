@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use reqwest::Client;
@@ -12,6 +13,7 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use crate::api::Api;
+use crate::place::Place;
 use crate::token::{SECRET, Token};
 use crate::{PATIENCE, Role};
 
@@ -19,6 +21,8 @@ use crate::{PATIENCE, Role};
 pub struct Service {
     binary: PathBuf,
     folder: TempDir,
+    /// Where it works together with others; none on the embedded store.
+    place: Option<Arc<Place>>,
     settings: Vec<(String, String)>,
     address: SocketAddr,
     child: Option<Child>,
@@ -43,16 +47,53 @@ impl Service {
     /// # Panics
     /// When it does not get ready.
     pub async fn start(binary: &str, settings: &[(&str, &str)]) -> Self {
-        let mut service = Self {
+        let mut service = Self::prepare(binary, None, settings);
+        service.launch().await;
+        service
+    }
+
+    /// The same on the shared servers, in a database of its own.
+    ///
+    /// # Panics
+    /// When it does not get ready.
+    pub async fn start_on_servers(binary: &str, settings: &[(&str, &str)]) -> Self {
+        Self::start_at(Arc::new(Place::fresh(binary)), binary, settings).await
+    }
+
+    /// The same at a place where others may work, too.
+    ///
+    /// # Panics
+    /// When it does not get ready.
+    pub async fn start_at(place: Arc<Place>, binary: &str, settings: &[(&str, &str)]) -> Self {
+        let mut service = Self::prepare(binary, Some(place), settings);
+        service.launch().await;
+        service
+    }
+
+    /// A service that does not run yet.
+    ///
+    /// # Panics
+    /// When there is no room for its folder.
+    pub fn prepare(binary: &str, place: Option<Arc<Place>>, settings: &[(&str, &str)]) -> Self {
+        let mut all = place.as_ref().map(|place| place.settings()).unwrap_or_default();
+        all.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        Self {
             binary: PathBuf::from(binary),
             folder: tempfile::tempdir().expect("a folder"),
-            settings: settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+            place,
+            settings: all,
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             child: None,
             client: Client::builder().no_proxy().timeout(PATIENCE).build().expect("a client"),
-        };
-        service.launch().await;
-        service
+        }
+    }
+
+    /// Where it works together with others.
+    ///
+    /// # Panics
+    /// On the embedded store.
+    pub fn place(&self) -> &Arc<Place> {
+        self.place.as_ref().expect("it works on servers")
     }
 
     /// Starts it again on the same folder and waits until it is ready.
@@ -129,16 +170,30 @@ impl Service {
         child.kill().await.expect("it can be killed");
     }
 
+    /// Whether it was started and not stopped.
+    pub fn is_running(&self) -> bool {
+        self.child.is_some()
+    }
+
+    /// Sends it a signal.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        let id = self.child.as_ref().expect("it runs").id();
+        let id = id.and_then(|id| i32::try_from(id).ok()).expect("it has an id");
+        let process = rustix::process::Pid::from_raw(id).expect("a process");
+        rustix::process::kill_process(process, signal).expect("it can be told");
+    }
+
     /// Asks it to stop (SIGTERM); answers how it ended and how long that took.
     ///
     /// # Panics
     /// When it does not end.
     pub async fn stop(&mut self) -> (ExitStatus, Duration) {
+        self.signal(rustix::process::Signal::TERM);
         let mut child = self.child.take().expect("it runs");
-        let id = child.id().and_then(|id| i32::try_from(id).ok()).expect("it has an id");
-        let process = rustix::process::Pid::from_raw(id).expect("a process");
         let started = Instant::now();
-        rustix::process::kill_process(process, rustix::process::Signal::TERM).expect("it can be told");
         let status = timeout(PATIENCE, child.wait()).await.expect("it ends").expect("a status");
         (status, started.elapsed())
     }
@@ -191,6 +246,17 @@ impl Service {
     /// A caller who may do everything.
     pub fn admin(&self) -> Api {
         self.caller(&Token::of(&[Role::Admin]))
+    }
+
+    /// The same, by another way: a proxy at `address`.
+    pub fn admin_through(&self, address: SocketAddr) -> Api {
+        let token = Token::of(&[Role::Admin]).mint();
+        Api::new(self.client.clone(), format!("http://{address}"), Some(token))
+    }
+
+    /// From now on it is started where it listens now.
+    pub fn stay(&mut self) {
+        self.settings.push(("LIFECYCLE_HTTP__LISTEN".to_owned(), self.address.to_string()));
     }
 
     /// A caller without a token.

@@ -8,7 +8,6 @@ use crate::events::{
     CampaignInitialized, Notice, Notification, Rejected, StatusChange, TargetReached, TimerEvent, Updated,
 };
 use crate::frames::{self, AuthenticatedData, ClientFrame, ErrorData, RecoveredData, Snapshot};
-use crate::http::LetterBody;
 use crate::{inbound, outbound};
 
 /// Where messages go.
@@ -16,8 +15,12 @@ use crate::{inbound, outbound};
 pub enum ChannelKind {
     /// A stream whose entries this service reads.
     StreamIn,
-    /// A stream whose entries this service writes.
+    /// A stream of events that this service writes.
     StreamOut,
+    /// The stream of what WebSocket clients see.
+    FrameStream,
+    /// The stream of dead letters.
+    LetterStream,
     /// The WebSocket, from clients.
     SocketIn,
     /// The WebSocket, to clients.
@@ -121,7 +124,7 @@ pub fn channels() -> Vec<ChannelSchema> {
         ChannelSchema {
             key: "notificationEvents",
             address: "notification-events",
-            kind: ChannelKind::StreamOut,
+            kind: ChannelKind::FrameStream,
             summary: "What WebSocket clients see, kept for resume.",
             messages: frame_messages(),
         },
@@ -135,9 +138,9 @@ pub fn channels() -> Vec<ChannelSchema> {
         ChannelSchema {
             key: "deadLetters",
             address: "campaign-events:dlq",
-            kind: ChannelKind::StreamOut,
+            kind: ChannelKind::LetterStream,
             summary: "What could not be processed, with cause, attempts and the original.",
-            messages: vec![message("deadLetter", "Something could not be processed.", told::<LetterBody>())],
+            messages: vec![message("deadLetter", "Something could not be processed.", original())],
         },
         ChannelSchema {
             key: "webSocketIn",
@@ -178,6 +181,21 @@ fn frame_messages() -> Vec<MessageSchema> {
         message(frames::NOTIFICATION, "Something that people want to know.", told::<Notification<'_>>()),
         message(frames::SYSTEM_ALERT, "Something about the service itself.", told::<Notice<'_>>()),
     ]
+}
+
+/// The original of a dead letter.
+fn original() -> Value {
+    let pair = json!({ "type": "array", "items": { "type": "string" }, "minItems": 2, "maxItems": 2 });
+    json!({
+        "anyOf": [
+            {
+                "type": "array",
+                "items": pair,
+                "description": "An entry's fields as pairs of name and value, since names may repeat.",
+            },
+            { "type": "object", "description": "A timer." },
+        ],
+    })
 }
 
 fn answer_messages() -> Vec<MessageSchema> {

@@ -1,4 +1,5 @@
--- The store on PostgreSQL. Instants are `timestamptz` in whole microseconds.
+-- The store on PostgreSQL. Instants are `timestamptz` in whole microseconds. Names compare byte by byte, as the service
+-- compares them, whatever the database's collation: all that begin with a prefix are a range.
 
 -- The store's clock, in one place: what is due, and when a fact happened.
 CREATE FUNCTION lifecycle_now() RETURNS timestamptz
@@ -10,14 +11,14 @@ CREATE TABLE journal (
     position      bigint      NOT NULL CHECK (position > 0),
     id            uuid        NOT NULL,
     at            timestamptz NOT NULL,
-    tenant        text        NOT NULL,
+    tenant        text        COLLATE "C" NOT NULL,
     actor_kind    text        NOT NULL CHECK (actor_kind IN ('producer', 'service', 'operator', 'timer', 'system')),
     actor_subject text        NOT NULL,
     command       text,
     correlation   text,
     -- What follows is told by `data` as well; it stands here to be found.
-    campaign      text,
-    owner         text,
+    campaign      text        COLLATE "C",
+    owner         text        COLLATE "C",
     sequence      bigint      CHECK (sequence > 0),
     kind          text        NOT NULL,
     data          text        NOT NULL,
@@ -69,17 +70,17 @@ CREATE TABLE journal_head (
     -- The oldest position after which the journal is still whole: partitions before it were taken away.
     floor    bigint      NOT NULL DEFAULT 0 CHECK (floor BETWEEN 0 AND position)
 ) WITH (fillfactor = 10, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
-INSERT INTO journal_head (one, position, hash, at) VALUES (true, 0, decode(repeat('00', 32), 'hex'), '-infinity');
+INSERT INTO journal_head (one, position, hash, at) VALUES (true, 0, decode(repeat('00', 32), 'hex'), 'epoch');
 
 CREATE TABLE campaigns (
     -- In the order in which they became known: pages go by it, and it never changes. Gaps are harmless.
     number   bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    tenant   text        NOT NULL,
-    id       text        NOT NULL,
+    tenant   text        COLLATE "C" NOT NULL,
+    id       text        COLLATE "C" NOT NULL,
     version  bigint      NOT NULL CHECK (version > 0),
     status   text        NOT NULL
         CHECK (status IN ('CREATED', 'RUNNING', 'CLOSED', 'REWARD_CLAIM', 'EXPIRED', 'CANCELLED')),
-    owner    text,
+    owner    text        COLLATE "C",
     start_at timestamptz NOT NULL,
     end_at   timestamptz NOT NULL CHECK (end_at > start_at),
     body     text        NOT NULL,
@@ -88,14 +89,12 @@ CREATE TABLE campaigns (
 CREATE INDEX campaigns_newest ON campaigns (tenant, number);
 CREATE INDEX campaigns_status ON campaigns (tenant, status, number);
 CREATE INDEX campaigns_owner ON campaigns (tenant, owner, number) WHERE owner IS NOT NULL;
--- `id LIKE 'prefix%'` as a range, whatever the database's collation.
-CREATE INDEX campaigns_prefix ON campaigns (tenant, id text_pattern_ops);
 
 -- An index of the campaigns' pending timers, and what became of the others.
 CREATE TABLE timers (
     id           uuid        PRIMARY KEY,
     campaign     bigint      NOT NULL REFERENCES campaigns (number),
-    tenant       text        NOT NULL,
+    tenant       text        COLLATE "C" NOT NULL,
     kind         text        NOT NULL
         CHECK (kind IN ('START_CAMPAIGN', 'CLOSE_CAMPAIGN', 'OPEN_REWARD_CLAIM', 'REWARD_REMINDER', 'EXPIRE_CAMPAIGN',
                         'CUSTOM')),
@@ -126,11 +125,11 @@ CREATE INDEX timers_failed ON timers (tenant, due_at, id) WHERE state = 'FAILED'
 
 -- Commands that were answered, and how.
 CREATE TABLE inbox (
-    tenant      text        NOT NULL,
+    tenant      text        COLLATE "C" NOT NULL,
     -- Who named the command: each producer numbers its own.
-    sender      text        NOT NULL,
-    command     text        NOT NULL,
-    campaign    text        NOT NULL,
+    sender      text        COLLATE "C" NOT NULL,
+    command     text        COLLATE "C" NOT NULL,
+    campaign    text        COLLATE "C" NOT NULL,
     fingerprint bytea       NOT NULL CHECK (length(fingerprint) = 32),
     outcome     text        NOT NULL CHECK (outcome IN ('applied', 'unchanged', 'rejected')),
     version     bigint      CHECK ((version IS NOT NULL) = (outcome <> 'rejected')),
@@ -145,11 +144,11 @@ CREATE INDEX inbox_age ON inbox (at);
 CREATE TABLE dead_letters (
     number          bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     id              uuid        NOT NULL UNIQUE,
-    tenant          text        NOT NULL,
+    tenant          text        COLLATE "C" NOT NULL,
     kind            text        NOT NULL CHECK (kind IN ('event', 'timer')),
-    origin          text        NOT NULL,
+    origin          text        COLLATE "C" NOT NULL,
     event_type      text        NOT NULL,
-    campaign        text,
+    campaign        text        COLLATE "C",
     code            text        NOT NULL,
     error           text        NOT NULL,
     attempts        integer     NOT NULL CHECK (attempts >= 0),
@@ -211,7 +210,7 @@ CREATE UNIQUE INDEX fired_timers_by_hour_key ON fired_timers_by_hour (tenant, ki
 
 -- What happened in the last 7 days.
 CREATE MATERIALIZED VIEW transitions_by_hour AS
-    SELECT tenant, data::json ->> 'to' AS status, date_trunc('hour', at, 'UTC') AS hour, count(*) AS transitions
+    SELECT tenant, data::json ->> 's' AS status, date_trunc('hour', at, 'UTC') AS hour, count(*) AS transitions
     FROM journal WHERE kind IN ('initialized', 'status_changed') AND at > lifecycle_now() - interval '7 days'
     GROUP BY 1, 2, 3;
-CREATE UNIQUE INDEX transitions_by_hour_key ON transitions_by_hour (tenant, kind, hour);
+CREATE UNIQUE INDEX transitions_by_hour_key ON transitions_by_hour (tenant, status, hour);

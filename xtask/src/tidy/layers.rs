@@ -51,11 +51,12 @@ const LAYERS: &[Layer] = &[
             "adapters-http",
         ],
     ),
-    // Makes the tokens that the scenarios use.
-    layer("testkit", &["domain", "ports", "wire", "adapters-auth"]),
+    layer("test-servers", &[]),
+    // Makes the tokens that the scenarios use, and their databases.
+    layer("testkit", &["domain", "ports", "wire", "adapters-auth", "test-servers"]),
     layer("bench", &["domain", "ports", "wire", "application", "adapters-embedded"]),
     layer("sim", &["domain", "ports", "wire", "application", "adapters-embedded"]),
-    layer("xtask", &["domain", "wire"]),
+    layer("xtask", &["domain", "wire", "test-servers"]),
 ];
 
 /// Outside crates that reach the world: only adapters, the binary and tools may have them.
@@ -63,6 +64,7 @@ const DRIVERS: &[&str] = &[
     "diesel",
     "diesel-async",
     "diesel_migrations",
+    "deadpool",
     "fred",
     "hyper",
     "hyper-util",
@@ -78,7 +80,7 @@ const DRIVERS: &[&str] = &[
 const DRIVERLESS: &[&str] = &["domain", "ports", "wire", "application", "port-contracts"];
 
 /// Crates that only tests may use.
-const TEST_ONLY: &[&str] = &["port-contracts", "testkit", "sim", "bench"];
+const TEST_ONLY: &[&str] = &["port-contracts", "test-servers", "testkit", "sim", "bench"];
 
 /// One dependency of one of our crates.
 struct Arrow {
@@ -105,6 +107,8 @@ fn fault(layer: &Layer, arrow: &Arrow) -> Option<String> {
     if arrow.ours {
         let for_tests = TEST_ONLY.contains(&to);
         return match (for_tests, arrow.test) {
+            // Another crate for tests, or a tool, that says so in its layer.
+            (true, false) if layer.ours.contains(&to) => None,
             (true, false) => Some(format!("{to} is for tests only: make it a dev-dependency")),
             (true, true) => None,
             // Tests may put layers together, but never pull up what stands above.
@@ -179,6 +183,14 @@ mod tests {
     fn what_is_for_tests_stays_in_tests() {
         assert_eq!(findings("lifecycle-adapters-embedded", "lifecycle-port-contracts", Some("p"), None).len(), 1);
         assert!(findings("lifecycle-adapters-embedded", "lifecycle-port-contracts", Some("p"), Some("dev")).is_empty());
+    }
+
+    #[test]
+    fn servers_for_tests_are_for_tests_and_tools() {
+        assert_eq!(findings("lifecycle", "lifecycle-test-servers", Some("p"), None).len(), 1);
+        assert!(findings("lifecycle", "lifecycle-test-servers", Some("p"), Some("dev")).is_empty());
+        assert!(findings("xtask", "lifecycle-test-servers", Some("p"), None).is_empty());
+        assert!(findings("lifecycle-testkit", "lifecycle-test-servers", Some("p"), None).is_empty());
     }
 
     #[test]

@@ -40,12 +40,15 @@ pub(crate) fn run() -> Result<()> {
 /// Every text file of the project, by path; what git ignores and what is generated is left out.
 fn files(root: &Path) -> Result<Vec<File>> {
     const SKIPPED: &[&str] = &[".git", "target", "data", "Cargo.lock"];
+    /// What npm installs, beside any `package.json`.
+    const MODULES: &str = "node_modules";
     let mut found = Vec::new();
     let mut folders: Vec<PathBuf> = vec![root.to_path_buf()];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(&folder).with_context(|| format!("{} cannot be read", folder.display()))? {
             let entry = entry?;
-            if folder == root && SKIPPED.iter().any(|name| entry.file_name() == *name) {
+            let skipped = folder == root && SKIPPED.iter().any(|name| entry.file_name() == *name);
+            if skipped || entry.file_name() == MODULES {
                 continue;
             }
             if entry.file_type()?.is_dir() {

@@ -1,7 +1,9 @@
 //! The service itself: events handed in, its state, its health, its documents.
 
 use application::{RecoveryReport, SystemReport};
+use domain::Timestamp;
 use http::StatusCode;
+use ports::instances::Instance;
 use wire::http::{AdviceBody, EventBody, EventReceipt, InstanceBody, RecoveryBody, SystemBody, TaskBody};
 use wire::inbound::{Envelope, encode};
 
@@ -83,9 +85,11 @@ pub(super) fn openapi() -> Reply {
 }
 
 fn system_body(report: SystemReport) -> SystemBody {
-    let SystemReport { instance, store, published, oldest_unread, dead_letters, tasks, advice, recovery } = report;
+    let SystemReport { instance, others, store, published, oldest_unread, dead_letters, tasks, advice, recovery } = report;
     SystemBody {
-        instances: vec![InstanceBody { id: instance.id, version: instance.version, started_at: instance.started_at }],
+        instances: std::iter::once(instance_body(instance, None))
+            .chain(others.into_iter().map(|seen| instance_body(seen.instance, Some(seen.seen_at))))
+            .collect(),
         now: store.now,
         head: store.head.0,
         published: published.0,
@@ -110,6 +114,10 @@ fn system_body(report: SystemReport) -> SystemBody {
             .collect(),
         recovery: recovery.as_ref().map(recovery_body),
     }
+}
+
+fn instance_body(instance: Instance, seen_at: Option<Timestamp>) -> InstanceBody {
+    InstanceBody { id: instance.id, version: instance.version, started_at: instance.started_at, seen_at }
 }
 
 fn recovery_body(report: &RecoveryReport) -> RecoveryBody {

@@ -14,7 +14,7 @@ pub(crate) fn run(settings: &Settings, command: &Audit) -> Result<(), Failure> {
     let expected = options.expect.as_deref().map(Head::parse).transpose();
     let expected = expected.map_err(|error| Failure::Usage(format!("--expect: {error}")))?;
     let chain = block_on(async {
-        let store = wiring::verification(&config)?;
+        let store = wiring::verification(&config).await?;
         let mut shown = Shown::new();
         let chain = check_chain(store.as_ref(), expected.as_ref(), &mut |progress| shown.show(progress)).await;
         shown.clear();

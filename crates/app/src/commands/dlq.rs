@@ -42,7 +42,7 @@ fn list(config: &Config, options: DlqList) -> Result<(), Failure> {
     let filter = filter_of(options.filter, state);
     let wanted = usize::try_from(options.limit).unwrap_or(usize::MAX);
     let letters = block_on(async {
-        let store = wiring::dead_letters(config)?;
+        let store = wiring::dead_letters(config).await?;
         let (mut letters, mut after) = (Vec::new(), None);
         loop {
             let page = PageRequest { after, limit: MAX_PAGE.min(wanted - letters.len()) };
@@ -83,7 +83,7 @@ fn list(config: &Config, options: DlqList) -> Result<(), Failure> {
 }
 
 fn show(config: &Config, options: &DlqOne) -> Result<(), Failure> {
-    let letter = block_on(async { Ok(wiring::dead_letters(config)?.get(&options.scope.tenant, options.id).await?) })?;
+    let letter = block_on(async { Ok(wiring::dead_letters(config).await?.get(&options.scope.tenant, options.id).await?) })?;
     let letter = letter.ok_or_else(|| refused(&DeskError::Unknown))?;
     match options.scope.report.output {
         Format::Json => output::json(&LetterBody::from(&letter))?,
@@ -133,7 +133,7 @@ fn at_desk<T>(
     work: impl AsyncFnOnce(&DeadLetterDesk, &Actor) -> Result<T, DeskError>,
 ) -> Result<T, Failure> {
     block_on(async {
-        let wiring::OfflineDesk { desk, commands } = wiring::offline_desk(config).map_err(|failure| match failure {
+        let wiring::OfflineDesk { desk, commands } = wiring::offline_desk(config).await.map_err(|failure| match failure {
             Failure::Unavailable(text) => Failure::Unavailable(format!(
                 "{text}\nBeside a running service use its HTTP interface: POST /api/v1/dlq/{{id}}/replay, \
                  DELETE /api/v1/dlq/{{id}}"

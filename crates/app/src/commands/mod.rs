@@ -4,6 +4,7 @@ mod audit;
 mod config;
 mod dlq;
 mod documents;
+mod migrate;
 mod replay;
 mod serve;
 mod token;
@@ -25,6 +26,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Serve => serve::run(settings),
         Command::Demo(options) => crate::demo::run(settings, &options),
         Command::Token(options) => token::run(settings, &options),
+        Command::Migrate(command) => migrate::run(settings, &command),
         Command::Verify(report) => verify::run(settings, &report),
         Command::Audit(command) => audit::run(settings, &command),
         Command::Replay(report) => replay::run(settings, &report),

@@ -10,7 +10,7 @@ use crate::{output, wiring};
 
 pub(crate) fn run(settings: &Settings, report: &Report) -> Result<(), Failure> {
     let config = settings.load()?.config;
-    let rebuilt = block_on(async { Ok(wiring::repair(&config)?.rebuild().await?) })?;
+    let rebuilt = block_on(async { Ok(wiring::repair(&config).await?.rebuild().await?) })?;
     let unreadable: Vec<String> = rebuilt.unreadable.iter().map(ToString::to_string).collect();
     match report.output {
         Format::Json => output::json(&json!({

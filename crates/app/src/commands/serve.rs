@@ -20,16 +20,15 @@ pub(crate) fn run(settings: &Settings) -> Result<(), Failure> {
     let config = settings.load()?.config;
     let for_people = telemetry::start_logging(&config.log)?;
     let metrics = telemetry::start_metrics()?;
-    warn_of_servers();
     block_on(async {
         let mut signals = StopSignals::new()?;
         // Before the store is opened: a taken address must not leave a fresh data folder behind.
         let listener = bind(&config).await?;
         let render = metrics.clone();
-        let service = wiring::service(&config, Arc::new(move || render.render()))?;
-        let fresh = service.fresh;
+        let service = wiring::service(&config, Arc::new(move || render.render())).await?;
+        let (fresh, place) = (service.fresh, service.place.clone());
         let mut running = Running::start(service, listener, server_settings(&config), metrics).await?;
-        tell_ready(&running, &config, fresh, for_people);
+        tell_ready(&running, &config, &place, fresh, for_people);
         let failed = tokio::select! {
             signal = signals.next() => {
                 tracing::info!(signal, "stopping");
@@ -78,11 +77,10 @@ pub(crate) fn server_settings(config: &Config) -> ServerSettings {
 }
 
 /// One clear line when requests are taken, and for a fresh data folder how to get in.
-fn tell_ready(running: &Running, config: &Config, fresh: bool, for_people: bool) {
+fn tell_ready(running: &Running, config: &Config, data: &str, fresh: bool, for_people: bool) {
     let url = format!("http://{}", running.address());
-    let data = config.embedded.path.display();
     if !for_people {
-        tracing::info!(url, data = %data, version = env!("CARGO_PKG_VERSION"), "ready");
+        tracing::info!(url, data, version = env!("CARGO_PKG_VERSION"), "ready");
         return;
     }
     let version = env!("CARGO_PKG_VERSION");
@@ -94,14 +92,5 @@ fn tell_ready(running: &Running, config: &Config, fresh: bool, for_people: bool)
             "{DIM}A token for this fresh data folder:{RESET} lifecycle token --data {}",
             config.folder().display()
         ));
-    }
-}
-
-/// Settings of a wiring that this build does not have must not be passed over in silence.
-fn warn_of_servers() {
-    for name in ["DATABASE_URL", "REDIS_URL"] {
-        if std::env::var_os(name).is_some() {
-            tracing::warn!("{name} is set, but this build has the embedded store only; it is not used");
-        }
     }
 }

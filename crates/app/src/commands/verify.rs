@@ -14,7 +14,7 @@ use crate::{output, wiring};
 pub(crate) fn run(settings: &Settings, report: &Report) -> Result<(), Failure> {
     let config = settings.load()?.config;
     let proof = block_on(async {
-        let store = wiring::verification(&config)?;
+        let store = wiring::verification(&config).await?;
         let mut shown = Shown::new();
         let proof = prove(store.as_ref(), config.inbox.retention.0, &mut |progress| shown.show(progress)).await;
         shown.clear();
@@ -22,7 +22,7 @@ pub(crate) fn run(settings: &Settings, report: &Report) -> Result<(), Failure> {
     })?;
     match report.output {
         Format::Json => output::json(&ProofBody::from(&proof))?,
-        Format::Human => output::print(&human(&proof, &config.embedded.path.display().to_string()))?,
+        Format::Human => output::print(&human(&proof, &wiring::place(&config)))?,
     }
     match proof.violation_count() {
         0 => Ok(()),

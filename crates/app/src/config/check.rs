@@ -95,6 +95,7 @@ fn check_duration(text: &str, node: Node<'_>) -> Result<(), String> {
 pub(crate) fn check_whole(config: &Config) -> Vec<String> {
     let mut problems = Vec::new();
     check_auth(&config.auth, config.http.listen, &mut problems);
+    check_servers(config, &mut problems);
     let (first, max) = (config.timers.retry_first, config.timers.retry_max);
     if first.0 > max.0 {
         problems.push(format!("timers.retry_first ({first}) must not be longer than timers.retry_max ({max})"));
@@ -130,6 +131,26 @@ pub(crate) fn check_whole(config: &Config) -> Vec<String> {
         }
     }
     problems
+}
+
+fn check_servers(config: &Config, problems: &mut Vec<String>) {
+    if config.on_servers() && config.uses_own_key() && !config.http.listen.ip().is_loopback() {
+        problems.push(
+            "no key for tokens is set, and instances on servers must share one: set auth.hs256_secret \
+             (LIFECYCLE_AUTH__HS256_SECRET; `openssl rand -hex 32` makes a good one), auth.public_key_file or auth.jwks"
+                .to_owned(),
+        );
+    }
+    let asked = config.websocket.resume_retention.0.max(config.redis.keep_outbound.0);
+    if let Some(keep) = config.postgres.keep_log.filter(|keep| keep.0 < asked) {
+        problems.push(format!(
+            "postgres.keep_log ({keep}) must not be shorter than websocket.resume_retention and redis.keep_outbound: what \
+             clients and the bus may still ask for is in the log"
+        ));
+    }
+    if config.redis.prefix.len() > 64 || config.redis.prefix.contains(['{', '}', ' ']) {
+        problems.push("redis.prefix must have at most 64 characters, without spaces and braces".to_owned());
+    }
 }
 
 /// The shortest HS256 secret that is accepted, in bytes: as long as its digest (RFC 7518, section 3.2).

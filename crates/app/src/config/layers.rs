@@ -8,6 +8,13 @@ use super::schema::{Kind, Node};
 const PREFIX: &str = "LIFECYCLE_";
 const SEPARATOR: &str = "__";
 
+/// Variables by which hosting platforms tell a service where its servers are.
+const USUAL: [(&str, &[&str]); 3] = [
+    ("DATABASE_URL", &["postgres", "url"]),
+    ("DATABASE_REPLICA_URL", &["postgres", "replica_url"]),
+    ("REDIS_URL", &["redis", "url"]),
+];
+
 /// One setting from somewhere.
 #[derive(Debug, Clone)]
 pub(crate) struct Setting {
@@ -40,6 +47,12 @@ impl Setting {
         };
         let path = path.iter().map(|part| (*part).to_owned()).collect();
         Ok(Self { source: source.to_owned(), path, value })
+    }
+
+    /// The setting that a variable means whose name every service uses; none when it is not one of those.
+    pub(crate) fn from_usual_variable(name: &str, text: &str) -> Option<Result<Self, String>> {
+        let (_, path) = USUAL.iter().find(|(usual, _)| *usual == name)?;
+        Some(Self::read(&format!("variable {name}"), path, text))
     }
 
     /// The setting that an environment variable means; none when it is not one of ours. Only names with a double

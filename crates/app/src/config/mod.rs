@@ -6,6 +6,7 @@ mod policy;
 mod reference;
 mod schema;
 mod sections;
+mod servers;
 mod show;
 mod values;
 
@@ -18,8 +19,7 @@ use layers::Setting;
 pub(crate) use reference::{example, reference};
 pub(crate) use sections::{Auth, AuthMode, Config, Log, LogFormat};
 pub(crate) use show::{effective_json, effective_toml, with_sources};
-use values::Secret;
-pub(crate) use values::Span;
+pub(crate) use values::{Secret, Span};
 
 /// Where settings are taken from.
 #[derive(Debug, Default)]
@@ -71,7 +71,10 @@ pub(crate) fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
     let mut problems = Vec::new();
     let mut variables: Vec<_> = sources.variables.iter().collect();
     variables.sort();
-    let from_variables = variables.into_iter().filter_map(|(name, text)| Setting::from_variable(name, text));
+    let usual = variables.iter().filter_map(|(name, text)| Setting::from_usual_variable(name, text));
+    let own = variables.iter().filter_map(|(name, text)| Setting::from_variable(name, text));
+    // The names that every service uses come first: our own say it more clearly.
+    let from_variables = usual.chain(own);
     let from_flags = sources.flags.iter().map(|(flag, path, text)| Setting::read(&format!("flag {flag}"), path, text));
     for setting in from_variables.chain(from_flags) {
         match setting {
@@ -88,7 +91,14 @@ pub(crate) fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
     }
     let mut config: Config =
         figment.extract().map_err(|errors| ConfigError(errors.into_iter().map(|error| describe(&error)).collect()))?;
-    read_secrets(&mut config.auth, &mut problems);
+    let secrets: [(&str, &mut Option<Secret>, &Option<PathBuf>); 3] = [
+        ("auth.hs256_secret", &mut config.auth.hs256_secret, &config.auth.hs256_secret_file),
+        ("postgres.url", &mut config.postgres.url, &config.postgres.url_file),
+        ("redis.url", &mut config.redis.url, &config.redis.url_file),
+    ];
+    for (key, secret, file) in secrets {
+        problems.extend(take_from_file(key, secret, file.as_deref()).err());
+    }
     problems.extend(check::check_whole(&config));
     if problems.is_empty() { Ok(Loaded { config, figment }) } else { Err(ConfigError(problems)) }
 }
@@ -113,17 +123,15 @@ fn describe(error: &figment::Error) -> String {
     format!("{}: {}{source}", error.path.join("."), error.kind)
 }
 
-/// Takes secrets from their files.
-fn read_secrets(auth: &mut Auth, problems: &mut Vec<String>) {
-    let Some(file) = &auth.hs256_secret_file else { return };
-    if auth.hs256_secret.is_some() {
-        problems.push("auth.hs256_secret and auth.hs256_secret_file are both set; keep one".to_owned());
-        return;
+/// Takes the secret `key` from its file, if it has one.
+fn take_from_file(key: &str, secret: &mut Option<Secret>, file: Option<&Path>) -> Result<(), String> {
+    let Some(file) = file else { return Ok(()) };
+    if secret.is_some() {
+        return Err(format!("{key} and {key}_file are both set; keep one"));
     }
-    match read_secret(file) {
-        Ok(secret) => auth.hs256_secret = Some(secret),
-        Err(error) => problems.push(format!("auth.hs256_secret_file: cannot read {}: {error}", file.display())),
-    }
+    let text = read_secret(file).map_err(|error| format!("{key}_file: cannot read {}: {error}", file.display()))?;
+    *secret = Some(text);
+    Ok(())
 }
 
 /// A secret is a file's text without the line end that editors put behind it.

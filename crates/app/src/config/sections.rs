@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::policy::{Policy, Tenant};
+use super::servers::{Postgres, Redis};
 use super::values::{Secret, Span};
 
 /// All settings.
@@ -21,8 +22,12 @@ pub(crate) struct Config {
     pub(crate) http: Http,
     /// Live connections at `/ws`.
     pub(crate) websocket: WebSocket,
-    /// The embedded store: one SQLite file, no server.
+    /// The embedded store: one SQLite file, no server. Used unless `postgres.url` and `redis.url` are set.
     pub(crate) embedded: Embedded,
+    /// State and timers on PostgreSQL.
+    pub(crate) postgres: Postgres,
+    /// Events, live push and cache on Redis.
+    pub(crate) redis: Redis,
     /// Who may call. Without any key here, the data folder's own key is used; it is made at the first start.
     pub(crate) auth: Auth,
     /// Commands from HTTP.
@@ -56,6 +61,12 @@ impl Config {
             Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
             _ => PathBuf::from("."),
         }
+    }
+
+    /// Whether the service works on servers instead of the embedded store. Whoever sets one of them means it; that the
+    /// other is missing is an error where it is needed.
+    pub(crate) fn on_servers(&self) -> bool {
+        self.postgres.url.is_some() || self.redis.url.is_some()
     }
 
     /// Whether tokens are checked with the data folder's own key.

@@ -48,7 +48,9 @@ pub(crate) fn run(settings: &Settings, options: &Demo) -> Result<(), Failure> {
         ("demo", &["auth", "mode"], "on".to_owned()),
         ("demo", &["log", "level"], "error".to_owned()),
     ];
-    let config = settings.load_over(preset)?.config;
+    let mut config = settings.load_over(preset)?.config;
+    // Always on a folder of its own, never on servers that somebody works with.
+    (config.postgres.url, config.redis.url) = (None, None);
     telemetry::start_logging(&config.log)?;
     let metrics = telemetry::start_metrics()?;
     block_on(play(&config, &folder, options.keep, metrics))
@@ -74,7 +76,7 @@ impl Folder {
 async fn play(config: &Config, folder: &Folder, keep: bool, metrics: PrometheusHandle) -> Result<(), Failure> {
     let mut signals = StopSignals::new()?;
     let render = metrics.clone();
-    let service = wiring::service(config, Arc::new(move || render.render()))?;
+    let service = wiring::service(config, Arc::new(move || render.render())).await?;
     let verification = Arc::clone(&service.verification);
     let listener = listen_somewhere(config).await?;
     let mut running = Running::start(service, listener, server_settings(config), metrics).await?;

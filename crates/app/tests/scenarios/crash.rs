@@ -50,7 +50,7 @@ impl Producer {
     /// The next batch, its times counted from now.
     fn invent(&mut self) {
         for n in self.bodies.len()..self.bodies.len() + BATCH {
-            let plan = Plan::quick(&format!("c-{n:04}"), self.chance.seconds(1, 31), self.chance.seconds(3, 8));
+            let plan = Plan::quick(&format!("c-{n:04}"), self.chance.seconds(1, 31), self.chance.seconds(10, 15));
             self.bodies.push(unhurried(plan).body().clone());
         }
     }
@@ -131,7 +131,7 @@ async fn a_recovery_that_is_killed_is_taken_up_again() {
     let mut service = service_with(&[("LIFECYCLE_RECOVERY__RATE", "500")]).await;
     let mut chance = Chance::new();
     let bodies: Vec<Value> =
-        (0..500).map(|n| unhurried(Plan::quick(&format!("c-{n:03}"), 0.5, 10.0)).body().clone()).collect();
+        (0..500).map(|n| unhurried(Plan::quick(&format!("c-{n:03}"), 0.5, 20.0)).body().clone()).collect();
     service.admin().post("/api/v1/campaigns/batch", &json!({ "campaigns": bodies })).await.expect(200);
     service.kill().await;
     tokio::time::sleep(Duration::from_secs(1)).await;

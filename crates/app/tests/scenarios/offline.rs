@@ -72,3 +72,14 @@ fn tamper(service: &Service, old: &[u8], new: &[u8]) -> usize {
     std::fs::write(&path, bytes).expect("written");
     places.len()
 }
+
+#[tokio::test]
+async fn a_second_service_on_the_same_file_is_refused_and_the_first_goes_on() {
+    let service = service().await;
+    let mut command = service.command("serve");
+    command.env("LIFECYCLE_HTTP__LISTEN", "127.0.0.1:0").kill_on_drop(true);
+    let status = tokio::time::timeout(testkit::PATIENCE, command.status()).await.expect("it ends").expect("it runs");
+    assert!(!status.success());
+    service.admin().create(Plan::later("c").with("metadata", json!({})).body()).await;
+    service.finish().await;
+}

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use serde_json::json;
 use testkit::{Entry, Live, Plan, Role, Token};
 
 use crate::service;
@@ -48,16 +47,5 @@ async fn a_stop_under_load_loses_nothing_that_was_answered() {
     for id in &answered {
         api.until_status(id, "EXPIRED").await;
     }
-    service.finish().await;
-}
-
-#[tokio::test]
-async fn a_second_service_on_the_same_file_is_refused_and_the_first_goes_on() {
-    let service = service().await;
-    let mut command = service.command("serve");
-    command.env("LIFECYCLE_HTTP__LISTEN", "127.0.0.1:0").kill_on_drop(true);
-    let status = tokio::time::timeout(testkit::PATIENCE, command.status()).await.expect("it ends").expect("it runs");
-    assert!(!status.success());
-    service.admin().create(Plan::later("c").with("metadata", json!({})).body()).await;
     service.finish().await;
 }

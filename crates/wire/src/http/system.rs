@@ -10,7 +10,7 @@ use uuid::Uuid;
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SystemBody {
-    /// The instances that are known; this one first.
+    /// The instances that work on the store; the one that answers first.
     pub instances: Vec<InstanceBody>,
     /// The store's clock.
     pub now: DateTime<Utc>,
@@ -44,6 +44,8 @@ pub struct InstanceBody {
     pub version: String,
     /// When it started.
     pub started_at: DateTime<Utc>,
+    /// Its last sign of life, by the store's clock; none for the one that answers.
+    pub seen_at: Option<DateTime<Utc>>,
 }
 
 /// One of the loops that keep the service going.

@@ -1,5 +1,7 @@
 //! The AsyncAPI 3.0 document of the streams and the WebSocket. The same program makes the same document.
 
+mod headers;
+
 use serde_json::{Map, Value, json};
 
 use crate::schema::{ChannelKind, ChannelSchema, MessageSchema, channels};
@@ -14,15 +16,18 @@ pub fn document() -> Value {
             "version": env!("CARGO_PKG_VERSION"),
             "license": { "name": "Apache-2.0" },
             "description": "Entries of streams have flat text fields, described here as headers; the payload is the JSON \
-                text of the field `data`. Names of streams take a configurable prefix. Readers ignore fields and event \
-                types that they do not know. Delivery is at least once: `eventId` tells repeats.",
+                text of the field that `x-redis-stream` names. Names of streams take a configurable prefix. Readers ignore \
+                fields and event types that they do not know. Delivery is at least once: `eventId` tells repeats.",
         },
         "defaultContentType": "application/json",
+        "servers": servers(),
         "channels": object(&channels, |channel| (channel.key.to_owned(), channel_object(channel))),
         "operations": object(&channels, |channel| {
             let (verb, action) = match channel.kind {
                 ChannelKind::StreamIn | ChannelKind::SocketIn => ("receive", "receive"),
-                ChannelKind::StreamOut | ChannelKind::SocketOut => ("send", "send"),
+                ChannelKind::StreamOut | ChannelKind::FrameStream | ChannelKind::LetterStream | ChannelKind::SocketOut => {
+                    ("send", "send")
+                }
             };
             let (first, rest) = channel.key.split_at(1);
             let name = format!("{verb}{}{rest}", first.to_ascii_uppercase());
@@ -31,7 +36,38 @@ pub fn document() -> Value {
         }),
         "components": {
             "messages": messages(&channels),
-            "schemas": { "inboundHeaders": inbound_headers(), "outboundHeaders": outbound_headers() },
+            "schemas": headers::schemas(),
+            "correlationIds": { "sender": { "location": "$message.header#/correlationId" } },
+            "securitySchemes": {
+                "redisUser": { "type": "userPassword", "description": "A user of Redis (ACL)." },
+                "bearer": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "bearerFormat": "JWT",
+                    "description": "In the `Authorization` header, in the list of subprotocols (`bearer, <token>`), or in the \
+                        first frame.",
+                },
+            },
+        },
+    })
+}
+
+/// Where channels are found: the addresses are examples, every installation has its own.
+fn servers() -> Value {
+    json!({
+        "redis": {
+            "host": "localhost:6379",
+            "protocol": "redis",
+            "description": "Redis 7 or later, also as rediss, sentinel or cluster: the streams.",
+            "security": [{ "$ref": "#/components/securitySchemes/redisUser" }],
+            "bindings": { "redis": {} },
+        },
+        "webSocket": {
+            "host": "localhost:8080",
+            "protocol": "ws",
+            "description": "The service itself: live clients. With TLS in front of it, wss.",
+            "security": [{ "$ref": "#/components/securitySchemes/bearer" }],
+            "bindings": { "ws": {} },
         },
     })
 }
@@ -50,7 +86,30 @@ fn channel_object(channel: &ChannelSchema) -> Value {
         let target = format!("#/components/messages/{}", message_key(channel, message));
         (message.name.to_owned(), json!({ "$ref": target }))
     });
-    json!({ "address": channel.address, "summary": channel.summary, "messages": messages })
+    let mut object = json!({ "address": channel.address, "summary": channel.summary, "messages": messages });
+    let (server, binding) = match channel.kind {
+        ChannelKind::SocketIn | ChannelKind::SocketOut => ("webSocket", json!({ "ws": { "method": "GET" } })),
+        ChannelKind::StreamIn | ChannelKind::StreamOut | ChannelKind::FrameStream | ChannelKind::LetterStream => {
+            ("redis", json!({ "redis": {} }))
+        }
+    };
+    object["servers"] = json!([{ "$ref": format!("#/servers/{server}") }]);
+    object["bindings"] = binding;
+    if let Some(stream) = stream_of(channel.kind) {
+        object["x-redis-stream"] = stream;
+    }
+    object
+}
+
+/// How a channel's entries stand in their stream, for which AsyncAPI has no words of its own.
+fn stream_of(kind: ChannelKind) -> Option<Value> {
+    let stream = |id: &str, payload: &str| json!({ "command": "XADD", "entryId": id, "payloadField": payload });
+    match kind {
+        ChannelKind::StreamIn => Some(stream("*", "data")),
+        ChannelKind::StreamOut | ChannelKind::FrameStream => Some(stream("<position>-<k>", "data")),
+        ChannelKind::LetterStream => Some(stream("*", "original")),
+        ChannelKind::SocketIn | ChannelKind::SocketOut => None,
+    }
 }
 
 fn messages(channels: &[ChannelSchema]) -> Value {
@@ -58,19 +117,34 @@ fn messages(channels: &[ChannelSchema]) -> Value {
     for channel in channels {
         for message in &channel.messages {
             let payload = match channel.kind {
-                ChannelKind::StreamIn | ChannelKind::StreamOut | ChannelKind::SocketIn => message.data.clone(),
                 ChannelKind::SocketOut => server_frame(message),
+                ChannelKind::StreamIn
+                | ChannelKind::StreamOut
+                | ChannelKind::FrameStream
+                | ChannelKind::LetterStream
+                | ChannelKind::SocketIn => message.data.clone(),
             };
             let mut object = json!({ "name": message.name, "summary": message.summary, "payload": payload });
-            match channel.kind {
-                ChannelKind::StreamIn => object["headers"] = json!({ "$ref": "#/components/schemas/inboundHeaders" }),
-                ChannelKind::StreamOut => object["headers"] = json!({ "$ref": "#/components/schemas/outboundHeaders" }),
-                ChannelKind::SocketIn | ChannelKind::SocketOut => {}
+            if let Some(headers) = headers_of(channel.kind) {
+                object["headers"] = json!({ "$ref": format!("#/components/schemas/{headers}") });
+            }
+            if matches!(channel.kind, ChannelKind::StreamIn | ChannelKind::StreamOut) {
+                object["correlationId"] = json!({ "$ref": "#/components/correlationIds/sender" });
             }
             all.insert(message_key(channel, message), object);
         }
     }
     Value::Object(all)
+}
+
+fn headers_of(kind: ChannelKind) -> Option<&'static str> {
+    match kind {
+        ChannelKind::StreamIn => Some(headers::INBOUND),
+        ChannelKind::StreamOut => Some(headers::OUTBOUND),
+        ChannelKind::FrameStream => Some(headers::FRAME),
+        ChannelKind::LetterStream => Some(headers::LETTER),
+        ChannelKind::SocketIn | ChannelKind::SocketOut => None,
+    }
 }
 
 fn server_frame(message: &MessageSchema) -> Value {
@@ -84,41 +158,6 @@ fn server_frame(message: &MessageSchema) -> Value {
             "cursor": { "type": "string", "pattern": "^[0-9]+-[0-9]+$", "description": "What was seen after it." },
             "timestamp": { "type": "string", "format": "date-time" },
             "data": message.data,
-        },
-    })
-}
-
-fn inbound_headers() -> Value {
-    let text = |description: &str| json!({ "type": "string", "maxLength": 255, "description": description });
-    json!({
-        "type": "object",
-        "required": ["eventId", "eventType"],
-        "properties": {
-            "eventId": text("The sender's id: the same id again has no second effect."),
-            "eventType": text("The name of the message."),
-            "timestamp": { "type": "string", "format": "date-time" },
-            "source": text("Who sends it."),
-            "tenant": { "type": "string", "maxLength": 64, "default": "default" },
-            "correlationId": text("What the sender follows it by."),
-            "causationId": text("What it follows from."),
-        },
-    })
-}
-
-fn outbound_headers() -> Value {
-    let text = |description: &str| json!({ "type": "string", "description": description });
-    json!({
-        "type": "object",
-        "required": ["eventId", "eventType", "timestamp", "source", "tenant", "position"],
-        "properties": {
-            "eventId": text("`<position>-<k>`, the same whenever it is sent."),
-            "eventType": text("The name of the message."),
-            "timestamp": { "type": "string", "format": "date-time" },
-            "source": { "const": "lifecycle" },
-            "tenant": text("Whose."),
-            "correlationId": text("What the sender of the command follows it by."),
-            "causationId": text("The id of the command behind it."),
-            "position": text("The place in the one global order, without gaps."),
         },
     })
 }

@@ -1,0 +1,120 @@
+//! The end of the journal: facts get their places and links in the chain here, as the last thing that a commit does.
+
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use domain::Timestamp;
+use ports::journal::{Fact, Position};
+use ports::store::MAX_BATCH;
+use uuid::Uuid;
+use wire::chain::ChainRow;
+use wire::stored::StoredEntry;
+
+use crate::failure::{Failure, corrupt};
+use crate::rows::{int, uint};
+use crate::schema::{journal_head, statement};
+use crate::unit::Unit;
+
+statement! {
+    /// Appends facts and moves the head, in one message.
+    Append<'a> {
+        top: i64 as BigInt,
+        top_hash: Vec<u8> as Binary,
+        top_at: Timestamp as Timestamptz,
+        position: Vec<i64> as BigInts,
+        id: Vec<Uuid> as Uuids,
+        at: Vec<Timestamp> as Timestamptzs,
+        tenant: Vec<&'a str> as Texts,
+        actor_kind: Vec<&'a str> as Texts,
+        actor_subject: Vec<&'a str> as Texts,
+        command: Vec<Option<&'a str>> as MaybeTexts,
+        correlation: Vec<Option<&'a str>> as MaybeTexts,
+        campaign: Vec<Option<&'a str>> as MaybeTexts,
+        owner: Vec<Option<&'a str>> as MaybeTexts,
+        sequence: Vec<Option<i64>> as MaybeBigInts,
+        kind: Vec<&'a str> as Texts,
+        data: Vec<&'a str> as Texts,
+        hash: Vec<Vec<u8>> as Binaries,
+    }
+    "WITH moved AS ( \
+       UPDATE journal_head SET position = ?, hash = ?, at = greatest(at, ?) WHERE one \
+     ) \
+     INSERT INTO journal (position, id, at, tenant, actor_kind, actor_subject, command, correlation, campaign, owner, \
+       sequence, kind, data, hash) \
+     SELECT * FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+}
+
+/// Where the journal and its chain end.
+struct Head {
+    position: u64,
+    hash: [u8; 32],
+}
+
+/// Takes the head, which every commit of every instance waits for until this transaction ends.
+async fn take_head(unit: &mut Unit) -> Result<Head, Failure> {
+    let taking =
+        journal_head::table.select((journal_head::position, journal_head::hash)).filter(journal_head::one).for_update();
+    let rows: Vec<(i64, Vec<u8>)> = taking.load(&mut *unit.connection).await?;
+    let (position, hash) = rows.into_iter().next().ok_or_else(|| corrupt("the journal has no head"))?;
+    let hash = hash.try_into().map_err(|_| corrupt("the last hash of the journal is cut off"))?;
+    Ok(Head { position: uint(position), hash })
+}
+
+/// Appends `facts` in order (S3); answers the position of the first. Nothing may be locked or waited for after this.
+pub(crate) async fn append(unit: &mut Unit, facts: &[Fact]) -> Result<Option<Position>, Failure> {
+    if facts.is_empty() {
+        return Ok(None);
+    }
+    let stored: Vec<(&Fact, StoredEntry)> =
+        facts.iter().map(|fact| (fact, wire::stored::encode_entry(&fact.entry))).collect();
+    let mut head = take_head(unit).await?;
+    let first = Position(head.position + 1);
+    for portion in stored.chunks(MAX_BATCH) {
+        portion_of(&mut head, portion).execute(&mut *unit.connection).await?;
+    }
+    unit.news.top = Some(Position(head.position));
+    Ok(Some(first))
+}
+
+fn portion_of<'a>(head: &mut Head, facts: &'a [(&'a Fact, StoredEntry)]) -> Append<'a> {
+    let begin = head.position + 1;
+    let mut hashes = Vec::with_capacity(facts.len());
+    for (fact, stored) in facts {
+        head.position += 1;
+        head.hash = wire::chain::link(
+            &head.hash,
+            &ChainRow {
+                position: head.position,
+                id: fact.id,
+                at_micros: wire::time::micros(fact.at),
+                tenant: fact.tenant.as_str(),
+                actor_kind: fact.actor.kind.as_str(),
+                actor_subject: &fact.actor.subject,
+                command: fact.cause.command.as_ref().map(domain::CommandId::as_str),
+                correlation: fact.cause.correlation.as_deref(),
+                kind: stored.kind,
+                data: &stored.data,
+            },
+        );
+        hashes.push(head.hash.to_vec());
+    }
+    let each = || facts.iter().map(|(fact, _)| *fact);
+    Append {
+        top: int(head.position),
+        top_hash: head.hash.to_vec(),
+        top_at: each().map(|f| f.at).max().unwrap_or_default(),
+        position: (begin..=head.position).map(int).collect(),
+        id: each().map(|f| f.id).collect(),
+        at: each().map(|f| f.at).collect(),
+        tenant: each().map(|f| f.tenant.as_str()).collect(),
+        actor_kind: each().map(|f| f.actor.kind.as_str()).collect(),
+        actor_subject: each().map(|f| f.actor.subject.as_str()).collect(),
+        command: each().map(|f| f.cause.command.as_ref().map(domain::CommandId::as_str)).collect(),
+        correlation: each().map(|f| f.cause.correlation.as_deref()).collect(),
+        campaign: each().map(|f| f.entry.campaign().map(domain::CampaignId::as_str)).collect(),
+        owner: each().map(|f| f.entry.owner().map(domain::OwnerId::as_str)).collect(),
+        sequence: each().map(|f| f.entry.sequence().map(int)).collect(),
+        kind: facts.iter().map(|(_, stored)| stored.kind).collect(),
+        data: facts.iter().map(|(_, stored)| stored.data.as_str()).collect(),
+        hash: hashes,
+    }
+}

@@ -1,0 +1,121 @@
+//! The store as a whole: one database, those who write and those who read. What each port does with them lives beside this.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
+use ports::PortError;
+use ports::journal::Position;
+use ports::wakeups::Wakeups;
+
+use crate::connect::{Connector, Role};
+use crate::failure::Failure;
+use crate::migrate;
+use crate::open_error::OpenError;
+use crate::pools::{Pool, pool};
+use crate::replica::Replica;
+use crate::settings::PostgresSettings;
+use crate::tls::{PRIMARY, REPLICA, Server};
+use crate::unit::{Unit, Work, Writer, begin};
+
+/// How new a read must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Freshness {
+    /// As of now: from the primary.
+    Now,
+    /// All that this process has seen: a replica may do.
+    Seen,
+}
+
+/// One PostgreSQL database that is store, journal and dead-letter queue, for this instance and others beside it.
+pub struct Postgres {
+    pub(crate) settings: PostgresSettings,
+    pub(crate) writer: Arc<Writer>,
+    pub(crate) readers: Pool,
+    pub(crate) replica: Option<Replica>,
+}
+
+impl Postgres {
+    /// Connects to a database that is migrated.
+    ///
+    /// # Errors
+    /// [`OpenError`] says what to do.
+    pub async fn open(settings: PostgresSettings, wakeups: Arc<dyn Wakeups>) -> Result<Arc<Self>, OpenError> {
+        let connector = |role| -> Result<Connector, OpenError> {
+            Ok(Connector::new(Server::parse(PRIMARY, &settings.url)?, role, &settings))
+        };
+        let writers = connector(Role::Writer)?;
+        migrate::check(&mut writers.connect().await?, writers.whom()).await?;
+        let replica = match &settings.replica_url {
+            Some(url) => Some(Connector::new(Server::parse(REPLICA, url)?, Role::Reader, &settings)),
+            None => None,
+        };
+        let writer = Writer::new(pool(writers, settings.writers, &settings), settings.unit, wakeups);
+        let readers = pool(connector(Role::Reader)?, settings.readers, &settings);
+        let replica = replica.map(|connector| Replica::new(pool(connector, settings.readers, &settings)));
+        Ok(Arc::new(Self { writer: Arc::new(writer), readers, replica, settings }))
+    }
+
+    /// Waits for the commits that are under way, and takes no more.
+    pub async fn close(&self) {
+        self.writer.close().await;
+        self.readers.close();
+        if let Some(replica) = &self.replica {
+            replica.close();
+        }
+    }
+
+    /// Somebody was told of `position`: no read of this process may be of a moment before it.
+    pub(crate) fn saw(&self, position: Position) {
+        self.writer.seen.fetch_max(position.0, Ordering::AcqRel);
+    }
+
+    /// Runs `work` on one consistent moment. It may run twice: when the replica gives no answer, the primary is asked.
+    pub(crate) async fn read<T, F>(&self, freshness: Freshness, work: F) -> Result<T, PortError>
+    where
+        F: for<'c> AsyncFnOnce(&'c mut AsyncPgConnection) -> Result<T, Failure>
+            + for<'c> Work<&'c mut AsyncPgConnection, Result<T, Failure>, Running: Send>
+            + Clone
+            + Send,
+    {
+        if freshness == Freshness::Seen
+            && let Some(replica) = &self.replica
+        {
+            let seen = Position(self.writer.seen.load(Ordering::Acquire));
+            if let Some(answer) = replica.read(seen, work.clone()).await {
+                metrics::counter!("lifecycle_reads_total", "source" => "replica").increment(1);
+                return Ok(answer);
+            }
+        }
+        metrics::counter!("lifecycle_reads_total", "source" => "primary").increment(1);
+        read_on(&self.readers, work).await.map_err(Failure::into_port)
+    }
+
+    /// Runs `work` in one commit, which happens as a whole or not at all, whether or not anybody waits for it.
+    pub(crate) async fn write<T, F>(&self, work: F) -> Result<T, PortError>
+    where
+        T: Send + 'static,
+        F: for<'u> AsyncFnOnce(&'u mut Unit) -> Result<T, Failure>
+            + for<'u> Work<&'u mut Unit, Result<T, Failure>, Running: Send>
+            + Send
+            + 'static,
+    {
+        self.writer.run(work).await.map_err(Failure::into_port)
+    }
+}
+
+/// Runs `work` on one consistent moment of the server behind `pool`.
+pub(crate) async fn read_on<T, F>(pool: &Pool, work: F) -> Result<T, Failure>
+where
+    F: for<'c> AsyncFnOnce(&'c mut AsyncPgConnection) -> Result<T, Failure>
+        + for<'c> Work<&'c mut AsyncPgConnection, Result<T, Failure>, Running: Send>
+        + Send,
+{
+    let mut connection = begin(pool, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+    let answer = work(&mut connection).await;
+    // A connection that does not answer is closed.
+    if connection.batch_execute("ROLLBACK").await.is_ok() {
+        connection.give_back();
+    }
+    answer
+}

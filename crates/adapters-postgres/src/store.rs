@@ -1,0 +1,131 @@
+//! The write side: hold what a scope names, ask the decision, commit what it wants. What each table takes lives beside this.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use async_trait::async_trait;
+use diesel::dsl::min;
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use domain::Timestamp;
+use ports::PortError;
+use ports::journal::Position;
+use ports::store::{Changes, Decision, Receipt, Scope, Store, View};
+
+use crate::failure::{Failure, STORE};
+use crate::inbox_writes::{self, ForgetCommands};
+use crate::postgres::Postgres;
+use crate::rows::limit_of;
+use crate::schema::timers;
+use crate::unit::{Unit, Writer};
+use crate::{campaign_writes, dead_letters, journal_writes, loading, timer_writes};
+
+/// How often a decision runs when somebody else took a campaign's id or answered a command in the meantime.
+const ATTEMPTS: usize = 3;
+
+/// How many inbox entries one commit forgets.
+const FORGET_PORTION: usize = 1_000;
+
+#[async_trait]
+impl Store for Postgres {
+    async fn transact(&self, scope: Scope, decision: Arc<dyn Decision>) -> Result<Receipt, PortError> {
+        let scope = Arc::new(scope);
+        let mut attempt = 1;
+        loop {
+            let (writer, scope_now, decision) = (Arc::clone(&self.writer), Arc::clone(&scope), Arc::clone(&decision));
+            let outcome = self
+                .writer
+                .run(async move |unit: &mut Unit| transact(unit, &writer, &scope_now, decision.as_ref()).await)
+                .await;
+            match outcome {
+                // Nothing could be locked of what did not exist yet; now it does, and the decision must see it.
+                Err(Failure::Taken { constraint, .. }) if appears(&constraint) && attempt < ATTEMPTS => attempt += 1,
+                Err(Failure::Taken { constraint, .. }) if constraint == CAMPAIGN_ID && names_campaigns(&scope) => {
+                    return Err(PortError::Contended { what: STORE });
+                }
+                outcome => return outcome.map_err(Failure::into_port),
+            }
+        }
+    }
+
+    async fn forget_commands(&self, before: Timestamp) -> Result<u64, PortError> {
+        let mut forgotten = 0;
+        loop {
+            let portion = self
+                .write(async move |unit: &mut Unit| {
+                    let forget = ForgetCommands { before: &before, portion: limit_of(FORGET_PORTION, FORGET_PORTION) };
+                    Ok(forget.execute(&mut *unit.connection).await?)
+                })
+                .await?;
+            forgotten += portion as u64;
+            if portion < FORGET_PORTION {
+                return Ok(forgotten);
+            }
+        }
+    }
+}
+
+/// The constraint that a second campaign of the same name breaks.
+const CAMPAIGN_ID: &str = "campaigns_id";
+
+/// Whether the row behind a broken constraint may have come after the scope was held.
+fn appears(constraint: &str) -> bool {
+    constraint == CAMPAIGN_ID || constraint == "inbox_pkey"
+}
+
+fn names_campaigns(scope: &Scope) -> bool {
+    matches!(scope, Scope::Campaigns { keys, .. } if !keys.is_empty())
+}
+
+async fn transact(
+    unit: &mut Unit,
+    writer: &Writer,
+    scope: &Scope,
+    decision: &dyn Decision,
+) -> Result<Receipt, Failure> {
+    let mut view = View::default();
+    let mut unreadable = Vec::new();
+    match scope {
+        Scope::Campaigns { keys, commands } => {
+            loading::hold(unit, &mut view, keys, commands).await?;
+        }
+        Scope::Due { limit } => unreadable = loading::hold_due(unit, &mut view, *limit).await?,
+    }
+    view.now = now(unit, writer).await?;
+    loading::put_off(unit, view.now, &unreadable).await?;
+    let due = view.due.len();
+    let changes = decision.decide(&view);
+    let first_position = apply(unit, &view, changes).await?;
+    Ok(Receipt { now: view.now, first_position: first_position.0, due, next_due: first_position.1 })
+}
+
+/// The store's clock (S4): the server's, but never behind what this process said or what anybody committed.
+async fn now(unit: &mut Unit, writer: &Writer) -> Result<Timestamp, Failure> {
+    let (now, committed) = loading::clock(unit).await?;
+    let now = now.max(committed);
+    let micros = now.timestamp_micros();
+    let floor = writer.last_now.fetch_max(micros, Ordering::AcqRel);
+    Ok(if floor > micros { Timestamp::from_timestamp_micros(floor).unwrap_or(now) } else { now })
+}
+
+/// Writes `changes`; answers the position of the first fact, and when the next timer comes due.
+async fn apply(
+    unit: &mut Unit,
+    view: &View,
+    changes: Changes,
+) -> Result<(Option<Position>, Option<Timestamp>), Failure> {
+    campaign_writes::write(unit, view, &changes.campaigns).await?;
+    timer_writes::write(unit, &changes.timers).await?;
+    inbox_writes::write(unit, &changes.inbox).await?;
+    if !changes.letters.is_empty() {
+        dead_letters::add(&mut unit.connection, &changes.letters).await?;
+    }
+    let next_due: Option<Timestamp> = timers::table
+        .select(min(timers::fire_at))
+        .filter(timers::fire_at.is_not_null())
+        .get_result(&mut *unit.connection)
+        .await?;
+    // Last, since all commits of the store wait for each other from here on.
+    let first_position = journal_writes::append(unit, &changes.facts).await?;
+    Ok((first_position, next_due))
+}

@@ -1,0 +1,83 @@
+//! `lifecycle migrate`: the tables of the PostgreSQL database, up, down and how they stand.
+
+use adapters_postgres::migrate;
+use serde_json::json;
+
+use crate::cli::{Format, Migrate, Report, Settings};
+use crate::commands::block_on;
+use crate::failure::Failure;
+use crate::{output, wiring};
+
+pub(crate) fn run(settings: &Settings, command: &Migrate) -> Result<(), Failure> {
+    let config = settings.load()?.config;
+    let database = wiring::database(&config)?;
+    block_on(async {
+        match command {
+            Migrate::Up(options) if options.dry_run => {
+                let mut missing = migrate::status(&database).await?;
+                missing.retain(|migration| !migration.applied);
+                listed(&options.report, "missing", missing.into_iter().map(|migration| migration.name).collect())
+            }
+            Migrate::Up(options) => listed(&options.report, "applied", migrate::up(&database).await?),
+            Migrate::Down(options) => {
+                if !options.yes {
+                    return Err(Failure::Usage(
+                        "taking a migration back drops what it made, data included. Make a backup, stop every instance, \
+                         and say --yes"
+                            .to_owned(),
+                    ));
+                }
+                let taken_back = migrate::down(&database).await?;
+                listed(&options.report, "takenBack", taken_back.into_iter().collect())
+            }
+            Migrate::Status(report) => status(report, &migrate::status(&database).await?),
+        }
+    })
+}
+
+/// Tells what was done to which migrations.
+fn listed(report: &Report, what: &str, migrations: Vec<String>) -> Result<(), Failure> {
+    if report.output == Format::Json {
+        return Ok(output::json(&json!({ what: migrations }))?);
+    }
+    if migrations.is_empty() {
+        return Ok(output::line("nothing to do: the database is up to date")?);
+    }
+    let verb = match what {
+        "missing" => "would be applied",
+        "takenBack" => "taken back",
+        _ => "applied",
+    };
+    for migration in &migrations {
+        output::line(&format!("{migration}  {verb}"))?;
+    }
+    Ok(())
+}
+
+fn status(report: &Report, migrations: &[migrate::Migration]) -> Result<(), Failure> {
+    let pending = migrations.iter().filter(|migration| !migration.applied).count();
+    let unknown = migrations.iter().filter(|migration| !migration.known).count();
+    if report.output == Format::Json {
+        let items: Vec<_> = migrations
+            .iter()
+            .map(|m| json!({ "version": m.version, "name": m.name, "applied": m.applied, "known": m.known }))
+            .collect();
+        output::json(&json!({ "migrations": items, "upToDate": pending == 0 && unknown == 0 }))?;
+    } else {
+        for migration in migrations {
+            let state = match (migration.applied, migration.known) {
+                (true, true) => "applied",
+                (true, false) => "applied by a newer version of lifecycle",
+                (false, _) => "missing",
+            };
+            output::line(&format!("{}  {state}", migration.name))?;
+        }
+    }
+    match (pending, unknown) {
+        (0, 0) => Ok(()),
+        (_, 0) => Err(Failure::Check(format!("{pending} migrations are missing; `lifecycle migrate up` applies them"))),
+        _ => Err(Failure::Check(
+            "the database was migrated by a newer version of lifecycle; run that version or a later one".to_owned(),
+        )),
+    }
+}
