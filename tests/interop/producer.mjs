@@ -50,7 +50,8 @@ async function run() {
       if (entry.what === 'garbage') letters.push({ origin: ids[n], kind: entry.kind, tenant: entry.tenant, code: entry.code });
     });
     if (asked.pause > 0) await sleep(asked.pause);
-    if (done % (asked.batch * 10) === 0) say(`${done + batch.length} of ${stream.length}`);
+    const tenth = (count) => Math.floor((count * 10) / stream.length);
+    if (tenth(done) !== tenth(done + batch.length)) say(`${done + batch.length} of ${stream.length}`);
   }
   const seconds = Number(process.hrtime.bigint() - began) / 1e9;
   await redis.quit();

@@ -43,6 +43,7 @@ const MOST_BYTES: usize = 2 * 1_024 * 1_024;
 
 static TOP: Script = Script::new(concat!(include_str!("scripts/streams.lua"), include_str!("scripts/top.lua")));
 static PUBLISH: Script = Script::new(concat!(include_str!("scripts/streams.lua"), include_str!("scripts/publish.lua")));
+static ERASE: Script = Script::new(include_str!("scripts/erase.lua"));
 static BEGIN: Script = Script::new(include_str!("scripts/begin.lua"));
 
 /// [`Publisher`] on the outbound streams.
@@ -57,6 +58,17 @@ impl RedisPublisher {
     pub(crate) fn new(link: Arc<Link>, marks: Arc<Marks>, names: &Names) -> Self {
         let keys = std::iter::once(MARK).chain(OUTBOUND).map(|name| names.of(name)).collect();
         Self { link, marks, keys, channel: names.of(MARKS_CHANNEL) }
+    }
+
+    /// Deletes the outbound streams and the mark: the world knows nothing any more and is told again, from where the outbox
+    /// begins. Consumer groups on the streams go with them.
+    ///
+    /// # Errors
+    /// [`PortError`].
+    pub async fn erase(&self) -> Result<(), PortError> {
+        self.link.run(&ERASE, self.keys.clone(), Vec::new()).await.map_err(writing)?;
+        self.marks.is(Position::START);
+        Ok(())
     }
 
     /// Tells records that follow each other, in one step.

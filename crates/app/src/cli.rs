@@ -114,7 +114,7 @@ pub(crate) enum Command {
     ///
     /// The log is the truth: a campaign whose stored state differs from it is repaired. On the embedded store stop the
     /// service first; on servers instances may go on working.
-    Replay(Report),
+    Replay(Replay),
     /// Look at what could not be processed, process it again, or give it up
     ///
     /// Works on servers at any time, and on a data file while no service runs on it. Beside a service on a data file use
@@ -241,6 +241,19 @@ pub(crate) enum Role {
     Service,
     /// Everything
     Admin,
+}
+
+/// See [`Command::Replay`].
+#[derive(Debug, Args)]
+pub(crate) struct Replay {
+    /// Delete the outbound streams in Redis as well, so that they are filled again from the log
+    ///
+    /// For a database that was restored from a backup and is older than what the streams tell. Consumer groups on the
+    /// streams go with them; their services must be told, since entries from before the backup's end may have other content.
+    #[arg(long)]
+    pub(crate) streams: bool,
+    #[command(flatten)]
+    pub(crate) report: Report,
 }
 
 /// See [`Command::Dlq`].

@@ -168,8 +168,11 @@ impl System {
         let stopping =
             if self.stopping.load(Ordering::Relaxed) { Err("the service is stopping".to_owned()) } else { Ok(()) };
         let mut checks = vec![("running", stopping)];
+        // Asked first: what is told meanwhile is in the log as well.
+        let published = self.parts.publisher.top().await;
         match self.parts.queries.status().await {
             Ok(status) => {
+                checks.push(("streams", ahead(published, status.head)));
                 let writing = if status.failing { Err("the last commit failed".to_owned()) } else { Ok(()) };
                 checks.push(("store", writing));
                 let overdue = age(status.oldest_overdue, status.now);
@@ -198,6 +201,15 @@ impl System {
 
 fn age(since: Option<Timestamp>, now: Timestamp) -> Duration {
     since.map_or(Duration::ZERO, |since| (now - since).max(TimeDelta::zero()).to_std().unwrap_or_default())
+}
+
+/// A world that was told more than the log holds has another log's events, and is told nothing new under their positions.
+fn ahead(published: Result<Position, PortError>, head: Position) -> Result<(), String> {
+    match published {
+        Ok(published) if published <= head => Ok(()),
+        Ok(published) => Err(format!("the streams end at {published}, beyond the log, which ends at {head}")),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 fn within(what: &str, actual: Duration, limit: Duration) -> Result<(), String> {

@@ -13,21 +13,25 @@ const KINDS = {
   not_json: [MALFORMED, (entry) => ({ ...entry, data: entry.data.slice(0, -9) })],
   not_an_object: [MALFORMED, (entry) => ({ ...entry, data: `[${entry.data}]` })],
   unknown_type: ['unknown_event_type', (entry) => ({ ...entry, eventType: 'campaign.exploded' })],
-  missing_start: [MALFORMED, (entry, nonce) => ({ ...entry, data: JSON.stringify({ ...fine(nonce), startTime: undefined }) })],
+  missing_start: [MALFORMED, (entry, nonce) => ({ ...entry, data: data(nonce, { startTime: undefined }) })],
   missing_data: [MALFORMED, (entry) => ({ ...entry, data: undefined })],
   missing_event_id: [MALFORMED, (entry) => ({ ...entry, eventId: undefined })],
   missing_event_type: [MALFORMED, (entry) => ({ ...entry, eventType: undefined })],
   wrong_tenant: [MALFORMED, (entry) => ({ ...entry, tenant: 'acme & söhne' })],
-  wrong_window: [MALFORMED, (entry, nonce) => ({ ...entry, data: JSON.stringify({ ...fine(nonce), endTime: '2089-01-01T00:00:00Z' }) })],
-  wrong_campaign_id: [MALFORMED, (entry, nonce) => ({ ...entry, data: JSON.stringify({ ...fine(nonce), campaignId: 'with spaces' }) })],
+  wrong_window: [MALFORMED, (entry, nonce) => ({ ...entry, data: data(nonce, { endTime: '2089-01-01T00:00:00Z' }) })],
+  wrong_campaign_id: [MALFORMED, (entry, nonce) => ({ ...entry, data: data(nonce, { campaignId: 'with spaces' }) })],
   repeated_field: [MALFORMED, (entry) => ({ ...entry, again: ['tenant', 'acme'] })],
   not_utf8: [MALFORMED, (entry) => ({ ...entry, eventId: Buffer.from([0x67, 0xff, 0xfe, 0xc3]) })],
   too_large: [MALFORMED, (entry, nonce) => ({ ...entry, data: large(nonce, 200 * 1024) })],
   much_too_large: [MALFORMED, (entry, nonce) => ({ ...entry, data: large(nonce, 2 * 1024 * 1024) })],
 };
 
+function data(nonce, other) {
+  return JSON.stringify({ ...fine(nonce), ...other });
+}
+
 function large(nonce, bytes) {
-  return JSON.stringify({ ...fine(nonce), metadata: { text: 'x'.repeat(bytes) } });
+  return data(nonce, { metadata: { text: 'x'.repeat(bytes) } });
 }
 
 /** The kinds, in the order in which they are dealt out. */
@@ -45,7 +49,7 @@ export function garbage(n, tenant, timestamp) {
       timestamp,
       source: 'main-api',
       tenant,
-      data: JSON.stringify(fine(n)),
+      data: data(n),
     },
     n,
   );

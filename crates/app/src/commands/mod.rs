@@ -29,7 +29,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Migrate(command) => migrate::run(settings, &command),
         Command::Verify(report) => verify::run(settings, &report),
         Command::Audit(command) => audit::run(settings, &command),
-        Command::Replay(report) => replay::run(settings, &report),
+        Command::Replay(options) => replay::run(settings, &options),
         Command::Dlq(command) => dlq::run(settings, command),
         Command::Config(options) => config::run(settings, &options),
         Command::Openapi => documents::openapi(),

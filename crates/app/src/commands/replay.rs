@@ -1,20 +1,27 @@
-//! `lifecycle replay`: state and timers written anew from the log.
+//! `lifecycle replay`: state and timers written anew from the log, and the outbound streams if asked for.
 
 use serde_json::json;
 
-use crate::cli::{Format, Report, Settings};
+use crate::cli::{Format, Replay, Settings};
 use crate::commands::block_on;
 use crate::commands::verify::grouped;
 use crate::failure::Failure;
 use crate::{output, wiring};
 
-pub(crate) fn run(settings: &Settings, report: &Report) -> Result<(), Failure> {
+pub(crate) fn run(settings: &Settings, options: &Replay) -> Result<(), Failure> {
     let config = settings.load()?.config;
-    let rebuilt = block_on(async { Ok(wiring::repair(&config).await?.rebuild().await?) })?;
+    let rebuilt = block_on(async {
+        let rebuilt = wiring::repair(&config).await?.rebuild().await?;
+        if options.streams {
+            wiring::erase_streams(&config).await?;
+        }
+        Ok(rebuilt)
+    })?;
     let unreadable: Vec<String> = rebuilt.unreadable.iter().map(ToString::to_string).collect();
-    match report.output {
+    match options.report.output {
         Format::Json => output::json(&json!({
             "campaigns": rebuilt.campaigns, "repaired": rebuilt.repaired, "unreadable": unreadable,
+            "streamsErased": options.streams,
         }))?,
         Format::Human => {
             output::line(&format!(
@@ -22,6 +29,9 @@ pub(crate) fn run(settings: &Settings, report: &Report) -> Result<(), Failure> {
                 grouped(rebuilt.campaigns),
                 grouped(rebuilt.repaired)
             ))?;
+            if options.streams {
+                output::line("the outbound streams are deleted; an instance that serves fills them again")?;
+            }
             for key in &unreadable {
                 output::line(&format!("  {key}: its log cannot be folded; left as it was"))?;
             }

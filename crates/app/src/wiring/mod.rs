@@ -205,6 +205,14 @@ pub(crate) async fn repair(config: &Config) -> Result<Arc<dyn Verification>, Fai
     Ok(Core::open(config).await?.0.backend.verification)
 }
 
+/// Deletes the outbound streams, to be filled again from the log.
+pub(crate) async fn erase_streams(config: &Config) -> Result<(), Failure> {
+    if config.on_servers() {
+        return servers::erase_streams(config, &process()).await;
+    }
+    Err(Failure::Usage("the embedded store has no streams: what it tells is made from the log each time".to_owned()))
+}
+
 /// How the database is reached, for migrations.
 pub(crate) fn database(config: &Config) -> Result<PostgresSettings, Failure> {
     servers::database_settings(config, &process())

@@ -7,6 +7,8 @@ use adapters_embedded::wakeups::LocalWakeups;
 use adapters_postgres::{JournalFeed, OpenError, Postgres, PostgresSettings};
 use adapters_redis::{ConnectError, Level, Redis, RedisSettings};
 use application::ForgetCommands;
+use ports::feed::Publisher as _;
+use ports::query::Queries as _;
 use ports::upkeep::Upkeep;
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
@@ -19,7 +21,8 @@ use crate::wiring::limit_settings;
 /// Connects to both servers.
 pub(super) async fn open(config: &Config, process: &Process) -> Result<Backend, Failure> {
     let (local, stop) = (LocalWakeups::new(), CancellationToken::new());
-    let redis = Redis::connect(redis_settings(config, process)?, &stop).await?;
+    let (database, bus) = (database_settings(config, process)?, redis_settings(config, process)?);
+    let redis = Redis::connect(bus, &stop).await?;
     for finding in redis.findings() {
         match finding.level {
             Level::Info => tracing::info!("{}", finding.text),
@@ -27,7 +30,17 @@ pub(super) async fn open(config: &Config, process: &Process) -> Result<Backend, 
         }
     }
     let wakeups = redis.wakeups(local);
-    let postgres = Postgres::open(database_settings(config, process)?, wakeups.clone()).await?;
+    let postgres = Postgres::open(database, wakeups.clone()).await?;
+    let told = redis.publisher().top().await?;
+    let head = postgres.status().await?.head;
+    if told > head {
+        return Err(Failure::Unavailable(format!(
+            "the streams in Redis were told up to position {told}, and the log in PostgreSQL ends at {head}: the database is \
+             older than the streams (a restored backup?), or another one's. Nothing can be told under positions that were \
+             used before. Check DATABASE_URL, REDIS_URL and redis.prefix; if the database is right, \
+             `lifecycle replay --streams` deletes the streams, and they are filled again from the log"
+        )));
+    }
     let feed = JournalFeed::new(Arc::clone(&postgres));
     let forget = ForgetCommands::new(postgres.clone(), Arc::clone(&process.clock), config.inbox.retention.0);
     let mut upkeep: Vec<Arc<dyn Upkeep>> = vec![Arc::new(forget)];
@@ -82,6 +95,14 @@ fn background(postgres: &Arc<Postgres>, redis: &Arc<Redis>, feed: &Arc<JournalFe
 /// The database alone, for commands that look at it or repair it.
 pub(super) async fn store(config: &Config, process: &Process) -> Result<Arc<Postgres>, Failure> {
     Ok(Postgres::open(database_settings(config, process)?, LocalWakeups::new()).await?)
+}
+
+/// Deletes the outbound streams; the instance that relays fills them again from the log.
+pub(super) async fn erase_streams(config: &Config, process: &Process) -> Result<(), Failure> {
+    let redis = Redis::connect(redis_settings(config, process)?, &CancellationToken::new()).await?;
+    let erased = redis.publisher().erase().await;
+    redis.close().await;
+    Ok(erased?)
 }
 
 /// How the database is reached.

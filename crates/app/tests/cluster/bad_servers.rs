@@ -62,7 +62,7 @@ async fn a_server_whose_certificate_nobody_vouches_for_is_refused() {
     );
     says(&refused(&place, &[("DATABASE_URL", &database)]).await, 69, &["DATABASE_URL", "certificate"]);
     let ran = refused(&place, &[("REDIS_URL", &place.redis().tls_url()), ("LIFECYCLE_REDIS__CA_FILE", &wrong)]).await;
-    says(&ran, 69, &["REDIS_URL", "certificate"]);
+    says(&ran, 69, &["LIFECYCLE_REDIS__CA_FILE", "certificate"]);
 }
 
 #[tokio::test]

@@ -36,8 +36,9 @@ impl Lives {
     pub(crate) async fn produce(&mut self, api: &Api) -> bool {
         let from = self.count();
         for n in self.bodies.len()..from + self.batch {
-            // Long enough to be met by what happens, and never ended by an outage.
-            let plan = Plan::quick(&format!("c-{n:05}"), 0.5 + (n % 40) as f64 / 10.0, 1.0 + (n % 30) as f64 / 10.0);
+            // Long enough to be met by what happens, and that a start comes in time after the longest outage.
+            let tenths = |of: usize| f64::from(u32::try_from(n % of).unwrap_or_default()) / 10.0;
+            let plan = Plan::quick(&format!("c-{n:05}"), 0.5 + tenths(40), 10.0 + tenths(30));
             let waits = ["createdExpirySeconds", "runningExpirySeconds", "closedExpirySeconds"];
             let plan = waits.into_iter().fold(plan, |plan, wait| plan.policy(wait, json!(3_600)));
             self.bodies.push(plan.body().clone());

@@ -35,8 +35,9 @@ async fn every_campaign_of_a_node_producer_ends_as_it_expects() {
 async fn a_service_that_is_killed_again_and_again_makes_the_same_of_a_node_producers_events() {
     let mut service = service().await;
     let bus = bus(service.place());
-    let entries = "6000";
-    let arguments = ["--seed", SEED, "--entries", entries, "--batch", "20", "--pause", "20"];
+    let entries = 6_000;
+    let count = entries.to_string();
+    let arguments = ["--seed", SEED, "--entries", &count, "--batch", "20", "--pause", "20"];
     let arguments: Vec<&str> = bus.iter().map(String::as_str).chain(arguments).collect();
     let mut producer = Talk::start("producer.mjs", &arguments, &[]);
     for _ in 0..3 {
@@ -75,11 +76,11 @@ fn group(service: &Service) -> Value {
 }
 
 /// Waits for the middle of things: something more of `entries` is read, or nothing is left.
-async fn some_more_is_read(service: &Service, entries: &str) {
+async fn some_more_is_read(service: &Service, entries: u64) {
     let before = group(service)["entries-read"].clone();
     until("more entries are read", async || {
         let now = group(service);
-        let all_are_there = service.place().redis_command("XLEN", "campaign-events", &[]).to_string() == entries;
+        let all_are_there = service.place().redis_command("XLEN", "campaign-events", &[]) == entries;
         (now["entries-read"] != before || (all_are_there && now["lag"] == 0)).then_some(())
     })
     .await;

@@ -1,0 +1,2 @@
+-- KEYS: the mark, the outbound streams. All at once, so that nobody publishes in between.
+return redis.call('DEL', unpack(KEYS))
