@@ -99,7 +99,7 @@ pub(crate) enum Command {
     Token(Token),
     /// Make or update the tables of the PostgreSQL database
     ///
-    /// Needs DATABASE_URL (or `postgres.url`). Run it before the first start and with every new version, before the new
+    /// Needs the variable `DATABASE_URL` (or `postgres.url`). Run it before the first start and with every new version, before the new
     /// instances start: old ones work on with the new tables. The embedded store migrates itself.
     #[command(subcommand)]
     Migrate(Migrate),

@@ -22,12 +22,7 @@ pub struct Presence {
 
 impl Presence {
     /// Of `instance`, not yet running.
-    pub fn new(
-        instances: Arc<dyn Instances>,
-        instance: Instance,
-        clock: Arc<dyn Clock>,
-        heartbeat: Heartbeat,
-    ) -> Self {
+    pub fn new(instances: Arc<dyn Instances>, instance: Instance, clock: Arc<dyn Clock>, heartbeat: Heartbeat) -> Self {
         Self { instances, instance, clock, heartbeat }
     }
 

@@ -7,10 +7,13 @@ use std::time::Duration;
 
 use adapters_embedded::cache::LocalCache;
 use adapters_embedded::clock::{SystemClock, SystemIds};
+use adapters_embedded::sole::Sole;
 use adapters_embedded::wakeups::LocalWakeups;
 use adapters_embedded::{Embedded, EmbeddedSettings};
 use anyhow::{Result, bail};
-use application::{CommandRequest, CommandSettings, Commands, Heartbeats, Policies, Relay, TimerSettings, Timers};
+use application::{
+    CommandRequest, CommandSettings, Commands, Heartbeats, Policies, Relay, RelayParts, TimerSettings, Timers,
+};
 use async_trait::async_trait;
 use domain::Timestamp;
 use ports::PortError;
@@ -58,7 +61,15 @@ impl Engine {
         );
         let settings = TimerSettings::default();
         let timers = Timers::new(store, Arc::clone(&clock), ids, wakeups.clone(), settings, beats.register("timers"));
-        let relay = Relay::new(embedded.clone(), embedded, cache, wakeups, Arc::clone(&clock), beats.register("relay"));
+        let parts = RelayParts {
+            outbox: embedded.clone(),
+            publisher: embedded,
+            cache,
+            wakeups,
+            leases: Sole::new(Arc::clone(&clock)),
+            clock: Arc::clone(&clock),
+        };
+        let relay = Relay::new(parts, "bench".to_owned(), beats.register("relay"));
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
         tasks.spawn(worker.run(stop.clone()));

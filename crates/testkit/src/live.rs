@@ -81,11 +81,7 @@ impl Live {
     ///
     /// # Panics
     /// When nobody listens.
-    pub async fn try_open_at(
-        address: SocketAddr,
-        entry: Entry<'_>,
-        buffer: Option<u32>,
-    ) -> Result<Self, Box<Error>> {
+    pub async fn try_open_at(address: SocketAddr, entry: Entry<'_>, buffer: Option<u32>) -> Result<Self, Box<Error>> {
         let socket = TcpSocket::new_v4().expect("a socket");
         if let Some(bytes) = buffer {
             socket.set_recv_buffer_size(bytes).expect("a buffer size");

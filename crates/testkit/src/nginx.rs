@@ -89,10 +89,10 @@ fn configuration(folder: &Path, address: SocketAddr, instances: &[SocketAddr]) -
     assert!(upstream.next().is_none(), "the configuration has room for fewer instances");
     let at = folder.display();
     let user = if rustix::process::geteuid().is_root() { "user root;\n" } else { "" };
-    let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-        .iter()
-        .map(|name| format!("{name}_temp_path {at}/{name};\n"))
-        .collect();
+    let mut temporary = String::new();
+    for name in ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"] {
+        let _ = writeln!(temporary, "{name}_temp_path {at}/{name};");
+    }
     format!(
         "{user}daemon off;\nworker_processes 1;\npid {at}/pid;\nerror_log {at}/error.log;\n\
          events {{ worker_connections 1024; }}\nhttp {{\naccess_log off;\n{temporary}{replaced}}}\n"

@@ -19,7 +19,7 @@ pub struct Place {
 
 enum Servers {
     Shared(FreshDatabase),
-    Own { postgres: Postgres, redis: Redis },
+    Own(Box<(Postgres, Redis)>),
 }
 
 impl Place {
@@ -39,7 +39,7 @@ impl Place {
         let (postgres, redis) = (Postgres::start(), Redis::start());
         postgres.make_database(DATABASE).expect("a database");
         migrate(binary, &postgres.url(DATABASE));
-        Self { servers: Servers::Own { postgres, redis } }
+        Self { servers: Servers::Own(Box::new((postgres, redis))) }
     }
 
     /// Its own PostgreSQL.
@@ -48,7 +48,7 @@ impl Place {
     /// On the shared servers.
     pub fn postgres(&self) -> &Postgres {
         match &self.servers {
-            Servers::Own { postgres, .. } => postgres,
+            Servers::Own(own) => &own.0,
             Servers::Shared(_) => panic!("the servers are shared"),
         }
     }
@@ -59,7 +59,7 @@ impl Place {
     /// On the shared servers.
     pub fn redis(&self) -> &Redis {
         match &self.servers {
-            Servers::Own { redis, .. } => redis,
+            Servers::Own(own) => &own.1,
             Servers::Shared(_) => panic!("the servers are shared"),
         }
     }
@@ -68,7 +68,7 @@ impl Place {
     pub fn database_url(&self) -> String {
         match &self.servers {
             Servers::Shared(database) => database.url(),
-            Servers::Own { postgres, .. } => postgres.url(DATABASE),
+            Servers::Own(own) => own.0.url(DATABASE),
         }
     }
 
@@ -76,7 +76,7 @@ impl Place {
     pub fn redis_url(&self) -> String {
         match &self.servers {
             Servers::Shared(_) => shared::redis_url(),
-            Servers::Own { redis, .. } => redis.url(),
+            Servers::Own(own) => own.1.url(),
         }
     }
 
@@ -84,7 +84,7 @@ impl Place {
     pub fn prefix(&self) -> String {
         match &self.servers {
             Servers::Shared(database) => format!("{}:", database.name()),
-            Servers::Own { .. } => String::new(),
+            Servers::Own(_) => String::new(),
         }
     }
 
@@ -95,7 +95,7 @@ impl Place {
     pub fn psql(&self, sql: &str) -> String {
         match &self.servers {
             Servers::Shared(database) => database.psql(sql),
-            Servers::Own { postgres, .. } => postgres.psql(DATABASE, sql),
+            Servers::Own(own) => own.0.psql(DATABASE, sql),
         }
     }
 

@@ -85,7 +85,8 @@ pub(super) fn openapi() -> Reply {
 }
 
 fn system_body(report: SystemReport) -> SystemBody {
-    let SystemReport { instance, others, store, published, oldest_unread, dead_letters, tasks, advice, recovery } = report;
+    let SystemReport { instance, others, store, published, oldest_unread, dead_letters, tasks, advice, recovery } =
+        report;
     SystemBody {
         instances: std::iter::once(instance_body(instance, None))
             .chain(others.into_iter().map(|seen| instance_body(seen.instance, Some(seen.seen_at))))

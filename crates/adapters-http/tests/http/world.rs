@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use application::{
-    CommandSettings, Commands, DeadLetterDesk, DeskParts, HealthSettings, Heartbeats, InstanceInfo, Notices, Policies,
-    Reads, Recovery, RecoveryParts, System, SystemParts, TimerSettings, Timers,
+    CommandSettings, Commands, DeadLetterDesk, DeskParts, HealthSettings, Heartbeats, Notices, Policies, Reads,
+    Recovery, RecoveryParts, System, SystemParts, TimerSettings, Timers,
 };
 use async_trait::async_trait;
 use domain::{Campaign, CampaignKey, OwnerId, TenantId, TimerId, Timestamp};
@@ -19,6 +19,7 @@ use ports::clock::{Clock, Ids};
 use ports::dead_letters::{DeadLetters, Letter, LetterFilter, LetterState, NewLetter, Settlement};
 use ports::feed::MockPublisher;
 use ports::inbound::{Delivery, EntryId, Inbound, InboundEvent, RawEntry, Undecodable};
+use ports::instances::{Instance, MockInstances};
 use ports::journal::{Position, Record};
 use ports::limits::{LimitKey, Permit, RateLimiter};
 use ports::query::{
@@ -134,8 +135,11 @@ impl World {
             ids: self.clone(),
             timers_per_second: 1_000,
         });
+        let mut instances = MockInstances::new();
+        instances.expect_alive().returning(|_| Ok(Vec::new()));
         System::new(SystemParts {
-            instance: InstanceInfo { id: "test".to_owned(), version: "0".to_owned(), started_at: now() },
+            instances: Arc::new(instances),
+            instance: Instance { id: "test".to_owned(), version: "0".to_owned(), started_at: now() },
             queries: self.clone(),
             publisher,
             inbound: self.clone(),

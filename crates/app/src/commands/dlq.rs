@@ -83,7 +83,8 @@ fn list(config: &Config, options: DlqList) -> Result<(), Failure> {
 }
 
 fn show(config: &Config, options: &DlqOne) -> Result<(), Failure> {
-    let letter = block_on(async { Ok(wiring::dead_letters(config).await?.get(&options.scope.tenant, options.id).await?) })?;
+    let letter =
+        block_on(async { Ok(wiring::dead_letters(config).await?.get(&options.scope.tenant, options.id).await?) })?;
     let letter = letter.ok_or_else(|| refused(&DeskError::Unknown))?;
     match options.scope.report.output {
         Format::Json => output::json(&LetterBody::from(&letter))?,
@@ -133,13 +134,14 @@ fn at_desk<T>(
     work: impl AsyncFnOnce(&DeadLetterDesk, &Actor) -> Result<T, DeskError>,
 ) -> Result<T, Failure> {
     block_on(async {
-        let wiring::OfflineDesk { desk, commands } = wiring::offline_desk(config).await.map_err(|failure| match failure {
-            Failure::Unavailable(text) => Failure::Unavailable(format!(
-                "{text}\nBeside a running service use its HTTP interface: POST /api/v1/dlq/{{id}}/replay, \
+        let wiring::OfflineDesk { desk, commands } =
+            wiring::offline_desk(config).await.map_err(|failure| match failure {
+                Failure::Unavailable(text) => Failure::Unavailable(format!(
+                    "{text}\nBeside a running service use its HTTP interface: POST /api/v1/dlq/{{id}}/replay, \
                  DELETE /api/v1/dlq/{{id}}"
-            )),
-            other => other,
-        })?;
+                )),
+                other => other,
+            })?;
         let stop = CancellationToken::new();
         let worker = tokio::spawn(commands.run(stop.clone()));
         let actor = Actor { kind: ActorKind::Operator, subject: "cli".to_owned() };

@@ -16,9 +16,10 @@ pub(crate) fn run(settings: &Settings, command: &Migrate) -> Result<(), Failure>
             Migrate::Up(options) if options.dry_run => {
                 let mut missing = migrate::status(&database).await?;
                 missing.retain(|migration| !migration.applied);
-                listed(&options.report, "missing", missing.into_iter().map(|migration| migration.name).collect())
+                let missing: Vec<String> = missing.into_iter().map(|migration| migration.name).collect();
+                listed(&options.report, "missing", &missing)
             }
-            Migrate::Up(options) => listed(&options.report, "applied", migrate::up(&database).await?),
+            Migrate::Up(options) => listed(&options.report, "applied", &migrate::up(&database).await?),
             Migrate::Down(options) => {
                 if !options.yes {
                     return Err(Failure::Usage(
@@ -28,7 +29,7 @@ pub(crate) fn run(settings: &Settings, command: &Migrate) -> Result<(), Failure>
                     ));
                 }
                 let taken_back = migrate::down(&database).await?;
-                listed(&options.report, "takenBack", taken_back.into_iter().collect())
+                listed(&options.report, "takenBack", taken_back.as_slice())
             }
             Migrate::Status(report) => status(report, &migrate::status(&database).await?),
         }
@@ -36,7 +37,7 @@ pub(crate) fn run(settings: &Settings, command: &Migrate) -> Result<(), Failure>
 }
 
 /// Tells what was done to which migrations.
-fn listed(report: &Report, what: &str, migrations: Vec<String>) -> Result<(), Failure> {
+fn listed(report: &Report, what: &str, migrations: &[String]) -> Result<(), Failure> {
     if report.output == Format::Json {
         return Ok(output::json(&json!({ what: migrations }))?);
     }
@@ -48,7 +49,7 @@ fn listed(report: &Report, what: &str, migrations: Vec<String>) -> Result<(), Fa
         "takenBack" => "taken back",
         _ => "applied",
     };
-    for migration in &migrations {
+    for migration in migrations {
         output::line(&format!("{migration}  {verb}"))?;
     }
     Ok(())

@@ -1,9 +1,9 @@
 //! The ports of storage and messaging that a wiring fills. Which adapters fill them lives in `embedded` and `servers`.
 
 use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use ports::cache::Cache;
 use ports::clock::{Clock, Ids};
 use ports::dead_letters::DeadLetters;
@@ -62,7 +62,7 @@ pub(crate) struct Background {
     /// What it is called in logs.
     pub(crate) name: &'static str,
     /// Starts it.
-    pub(crate) run: Box<dyn Fn(CancellationToken) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>,
+    pub(crate) run: Box<dyn Fn(CancellationToken) -> BoxFuture<'static, ()> + Send>,
 }
 
 impl Background {

@@ -61,8 +61,7 @@ pub(super) fn wire(
     let clock = || Arc::clone(&process.clock);
     let housekeeper =
         Housekeeper::new(Arc::clone(&system), core.notices.clone(), clock(), housekeeper_heartbeat.clone());
-    let presence =
-        Presence::new(Arc::clone(&backend.instances), instance.clone(), clock(), presence_heartbeat.clone());
+    let presence = Presence::new(Arc::clone(&backend.instances), instance.clone(), clock(), presence_heartbeat.clone());
     let maintenance = Maintenance::new(
         backend.upkeep.clone(),
         Arc::clone(&backend.leases),
@@ -80,7 +79,13 @@ pub(super) fn wire(
         maintenance: (Arc::new(maintenance), maintenance_heartbeat),
         presence: (Arc::new(presence), presence_heartbeat),
         live_heartbeat: heartbeats.register("live"),
-        background: background.into_iter().map(|task| { let beat = heartbeats.register(task.name); (task, beat) }).collect(),
+        background: background
+            .into_iter()
+            .map(|task| {
+                let beat = heartbeats.register(task.name);
+                (task, beat)
+            })
+            .collect(),
         clock: clock(),
     };
     (loops, system)

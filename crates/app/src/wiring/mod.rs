@@ -188,12 +188,20 @@ pub(crate) async fn offline_desk(config: &Config) -> Result<OfflineDesk, Failure
 
 /// The dead letters of the store, to look at; also beside a serving process.
 pub(crate) async fn dead_letters(config: &Config) -> Result<Arc<dyn DeadLetters>, Failure> {
-    if config.on_servers() { Ok(servers::store(config, &process()).await?) } else { Ok(embedded::look(config, &process())?) }
+    if config.on_servers() {
+        Ok(servers::store(config, &process()).await?)
+    } else {
+        Ok(embedded::look(config, &process())?)
+    }
 }
 
 /// Proofs on the store, reading only; also beside a serving process.
 pub(crate) async fn verification(config: &Config) -> Result<Arc<dyn Verification>, Failure> {
-    if config.on_servers() { Ok(servers::store(config, &process()).await?) } else { Ok(embedded::look(config, &process())?) }
+    if config.on_servers() {
+        Ok(servers::store(config, &process()).await?)
+    } else {
+        Ok(embedded::look(config, &process())?)
+    }
 }
 
 /// Proofs and repairs: on the embedded store only while no other process works with it.

@@ -169,8 +169,7 @@ impl From<OpenError> for Failure {
 
 impl From<ConnectError> for Failure {
     fn from(error: ConnectError) -> Self {
-        let is_usage =
-            matches!(error, ConnectError::Url(_) | ConnectError::Prefix(_) | ConnectError::CaFile { .. });
+        let is_usage = matches!(error, ConnectError::Url(_) | ConnectError::Prefix(_) | ConnectError::CaFile { .. });
         let text = chain(&error);
         if is_usage { Self::Usage(text) } else { Self::Unavailable(text) }
     }

@@ -31,7 +31,8 @@ async fn every_bad_entry_is_a_dead_letter_with_its_cause_and_stops_nobody() {
     entry(&place, &[("nonsense", "yes")]);
     entry(&place, &[("eventId", "x-1"), ("eventType", "campaign.exploded"), ("source", "a"), ("data", "{}")]);
     entry(&place, &[("eventId", "x-2"), ("eventType", "campaign.created"), ("source", "a"), ("data", "{")]);
-    let tenant = [("eventId", "x-3"), ("eventType", "campaign.cancelled"), ("source", "a"), ("tenant", "no such/tenant")];
+    let tenant =
+        [("eventId", "x-3"), ("eventType", "campaign.cancelled"), ("source", "a"), ("tenant", "no such/tenant")];
     entry(&place, &[&tenant[..], &[("data", r#"{"campaignId":"before"}"#)]].concat());
     giant(&place);
     created(&place, "good-2", "behind");

@@ -79,8 +79,10 @@ async fn it_serves_with_tls_to_both_servers() {
         ("LIFECYCLE_REDIS__CA_FILE", &redis_ca),
     ];
     let service = Service::start(BINARY, &settings).await;
-    let plain = place.psql("SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
-                            WHERE application_name LIKE 'lifecycle%' AND NOT ssl");
+    let plain = place.psql(
+        "SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
+                            WHERE application_name LIKE 'lifecycle%' AND NOT ssl",
+    );
     assert_eq!(plain.trim(), "0", "a connection without TLS");
     service.finish().await;
 }

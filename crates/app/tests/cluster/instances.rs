@@ -55,9 +55,8 @@ async fn another_instance_consumes_on_within_five_seconds_of_a_kill() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn timers_go_on_within_a_second_of_a_kill() {
     let mut fleet = Fleet::start(2).await;
-    let bodies: Vec<_> = (0..200)
-        .map(|n| Plan::quick(&format!("t-{n}"), 1.0 + f64::from(n) / 50.0, 3_600.0).body().clone())
-        .collect();
+    let bodies: Vec<_> =
+        (0..200).map(|n| Plan::quick(&format!("t-{n}"), 1.0 + f64::from(n) / 50.0, 3_600.0).body().clone()).collect();
     fleet.instances[0].admin().post("/api/v1/campaigns/batch", &json!({ "campaigns": bodies })).await.expect(200);
     tokio::time::sleep(Duration::from_secs(2)).await;
     fleet.instances[0].kill().await;

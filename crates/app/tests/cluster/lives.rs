@@ -10,7 +10,7 @@ use testkit::{Api, Place, Plan, millis_of};
 const LIFE: [&str; 5] = ["CREATED", "RUNNING", "CLOSED", "REWARD_CLAIM", "EXPIRED"];
 
 /// How long all lives may take together to end.
-const ALL_ENDED: Duration = Duration::from_secs(120);
+const ALL_ENDED: Duration = Duration::from_mins(2);
 
 /// Campaigns being made, some with every call.
 pub(crate) struct Lives {
@@ -43,7 +43,8 @@ impl Lives {
             let plan = waits.into_iter().fold(plan, |plan, wait| plan.policy(wait, json!(3_600)));
             self.bodies.push(plan.body().clone());
         }
-        let call = api.call("POST", "/api/v1/campaigns/batch").header("idempotency-key", format!("b-{}", self.answered));
+        let call =
+            api.call("POST", "/api/v1/campaigns/batch").header("idempotency-key", format!("b-{}", self.answered));
         let body = json!({ "campaigns": self.bodies[from..] });
         let Ok(answer) = call.json(&body).try_send().await else { return false };
         if answer.status == 503 {

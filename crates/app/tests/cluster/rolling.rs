@@ -74,11 +74,9 @@ async fn a_rolling_restart_behind_nginx_costs_no_request_and_no_event() {
     let nginx = Nginx::start(&addresses).await;
     let stop = Arc::new(AtomicBool::new(false));
     let through = fleet.instances[0].admin_through(nginx.address());
-    let listeners: Vec<_> =
-        (0..5).map(|_| tokio::spawn(listen(nginx.address(), Arc::clone(&stop)))).collect();
+    let listeners: Vec<_> = (0..5).map(|_| tokio::spawn(listen(nginx.address(), Arc::clone(&stop)))).collect();
     tokio::time::sleep(Duration::from_millis(500)).await;
-    let callers: Vec<_> =
-        (0..4).map(|who| tokio::spawn(call(through.clone(), who, Arc::clone(&stop)))).collect();
+    let callers: Vec<_> = (0..4).map(|who| tokio::spawn(call(through.clone(), who, Arc::clone(&stop)))).collect();
     tokio::time::sleep(Duration::from_secs(1)).await;
     for instance in &mut fleet.instances {
         let (status, took) = instance.stop().await;
