@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use diesel::prelude::*;
 use domain::TenantId;
 use ports::PortError;
-use ports::feed::{Channel, Feed, Live, LiveFeed, MAX_READ, Outbox, Publisher};
+use ports::feed::{Channel, Feed, Live, LiveFeed, MAX_READ, Outbox, Publisher, Told};
 use ports::journal::{Position, Record};
 use tokio::sync::broadcast;
 
@@ -85,8 +85,9 @@ impl Outbox for Embedded {
 
 #[async_trait]
 impl Publisher for Embedded {
-    async fn top(&self) -> Result<Position, PortError> {
-        Ok(self.publication.top())
+    async fn told(&self) -> Result<Told, PortError> {
+        // There is only one log that this file was told from: its own.
+        Ok(Told { position: self.publication.top(), fact: None })
     }
 
     async fn publish(&self, records: Vec<Arc<Record>>) -> Result<(), PortError> {

@@ -248,3 +248,76 @@ impl InboxRow {
         Ok((CommandKey { tenant: key.tenant, sender: self.sender, id }, entry))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    //! A view is whole, whatever is committed while it is put together.
+
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use diesel::dsl::sql;
+    use diesel_async::SimpleAsyncConnection as _;
+    use port_contracts::fixtures::{command, definition, key, look, now};
+    use port_contracts::orders::{Order, Orders};
+    use ports::store::{Decision as _, Store};
+    use ports::wakeups::{Hint, Sleeper, Wakeups};
+    use test_servers::database;
+
+    use super::*;
+    use crate::postgres::Postgres;
+    use crate::settings::PostgresSettings;
+    use crate::{campaign_writes, inbox_writes, migrate};
+
+    struct Nobody;
+
+    impl Wakeups for Nobody {
+        fn announce(&self, _: Hint) {}
+
+        fn subscribe(&self) -> Box<dyn Sleeper> {
+            unreachable!("a store only announces")
+        }
+    }
+
+    const WAITS_FOR_THE_INBOX: &str = "EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 'inbox'::regclass \
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))";
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_commit_between_the_looks_at_campaigns_and_inbox_is_seen_as_a_whole() {
+        let database = tokio::task::block_in_place(|| database::fresh("lifecycle_empty", |_| ()));
+        // Time to wait for each other on a busy machine.
+        let patience = Duration::from_secs(20);
+        let settings = PostgresSettings {
+            statement: patience,
+            lock: patience,
+            idle_in_transaction: patience,
+            unit: patience,
+            ..PostgresSettings::new(database.url().into())
+        };
+        migrate::up(&settings).await.expect("it is migrated");
+        let postgres = Postgres::open(settings, Arc::new(Nobody)).await.expect("it opens");
+        let store: Arc<dyn Store> = postgres.clone();
+        let at = now(&store).await;
+        let orders = ["a", "b"].map(|id| Order::create(&key(id), definition(at)).named(command(id)));
+        let orders = Orders(orders.to_vec());
+        let scope = orders.scope();
+        let before = View { now: at, ..View::default() };
+        let changes = orders.decide(&before);
+        let commit = async move |unit: &mut Unit| {
+            unit.connection.batch_execute("LOCK TABLE inbox").await?;
+            // It finds no campaign, and waits before it gets to the inbox.
+            let looking = tokio::spawn(async move { look(&store, scope).await });
+            while !diesel::select(sql::<sql_types::Bool>(WAITS_FOR_THE_INBOX)).get_result(&mut *unit.connection).await?
+            {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            campaign_writes::write(unit, &before, &changes.campaigns).await?;
+            inbox_writes::write(unit, &changes.inbox).await?;
+            Ok(looking)
+        };
+        let looking = postgres.writer.run(commit).await.expect("it commits");
+        let view = looking.await.expect("no panic");
+        assert_eq!((view.campaigns.len(), view.inbox.len()), (2, 2), "half a commit is seen");
+        postgres.close().await;
+    }
+}

@@ -1,5 +1,6 @@
-//! Dead letters are also entries of the stream `campaign-events:dlq`, for other services and their tools. The letters
-//! themselves, and what becomes of them, live in the store.
+//! Dead letters of inbound entries are also entries of the stream `campaign-events:dlq`, for other services and their
+//! tools. The letters themselves, and what becomes of them, live in the store. Timers that were given up are told
+//! elsewhere: as `timer.failed`, by the publisher.
 //!
 //! At least once: after a failure the whole call is made again, and a letter may be in the stream twice. Readers tell by
 //! `originalId` that two entries are about the same.
@@ -10,7 +11,7 @@ use async_trait::async_trait;
 use domain::TenantId;
 use fred::prelude::Value;
 use ports::PortError;
-use ports::dead_letters::{DeadLetters, Letter, LetterFilter, LetterState, NewLetter, Settlement};
+use ports::dead_letters::{DeadLetters, Letter, LetterFilter, LetterKind, LetterState, NewLetter, Settlement};
 use ports::query::{Page, PageRequest};
 use uuid::Uuid;
 
@@ -54,8 +55,9 @@ fn fields_of(letter: &NewLetter) -> Vec<(&'static str, String)> {
 #[async_trait]
 impl DeadLetters for MirroredDeadLetters {
     async fn add(&self, letters: Vec<NewLetter>) -> Result<(), PortError> {
-        self.letters.add(letters.clone()).await?;
-        for chunk in letters.chunks(CHUNK) {
+        let told: Vec<NewLetter> = letters.iter().filter(|letter| letter.kind == LetterKind::Event).cloned().collect();
+        self.letters.add(letters).await?;
+        for chunk in told.chunks(CHUNK) {
             let calls = chunk.iter().map(|letter| {
                 let fields = fields_of(letter).into_iter().flat_map(|(name, value)| [name.into(), value.into()]);
                 [Value::from(self.stream.as_str()), "*".into()].into_iter().chain(fields).collect()

@@ -15,6 +15,7 @@
 //!   * Its last id is **higher** and its last entry is ours (the mark was lost, or set back): the mark remembers it.
 //!   * Its last entry is **not ours**: nothing can be told there without mixing with it. That is an error for an operator;
 //!     deleting the stream is always safe, it is told again.
+//! * The mark also names the fact at its position, so that a log that is not the one it was told from is noticed (F7).
 //! * After a loss of everything, or a restart with older data, mark and streams have gone back together (scripts are
 //!   written to disk as a whole), and `top` is simply that older mark. Entries that were trimmed do not matter: a stream
 //!   remembers its last id without them.
@@ -26,14 +27,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use fred::prelude::Value;
 use ports::PortError;
-use ports::feed::Publisher;
+use ports::feed::{Publisher, Told};
 use ports::journal::{Position, Record};
 
 use crate::failure::{REDIS, odd, writing};
 use crate::link::{Link, Script};
 use crate::marks::Marks;
 use crate::names::{MARK, MARKS_CHANNEL, Names, OUTBOUND};
-use crate::told::{self, Told};
+use crate::told::{self, Entry};
 use crate::values::{arg, list, number, text};
 
 /// So many records are told in one step.
@@ -72,8 +73,9 @@ impl RedisPublisher {
     }
 
     /// Tells records that follow each other, in one step.
-    async fn tell(&self, first: Position, last: Position, events: Vec<Told>) -> Result<(), PortError> {
-        let mut args = vec![self.channel.as_str().into(), arg(first), arg(last)];
+    async fn tell(&self, first: Position, last: &Record, events: Vec<Entry>) -> Result<(), PortError> {
+        let (last, fact) = (last.position, last.fact.id);
+        let mut args = vec![self.channel.as_str().into(), arg(first), arg(last), arg(fact)];
         args.extend(OUTBOUND.map(Value::from));
         for event in events {
             event.into_args(&mut args);
@@ -97,10 +99,10 @@ impl RedisPublisher {
 
 #[async_trait]
 impl Publisher for RedisPublisher {
-    async fn top(&self) -> Result<Position, PortError> {
+    async fn told(&self) -> Result<Told, PortError> {
         let names = OUTBOUND.map(Value::from).to_vec();
         let answer = self.link.run(&TOP, self.keys.clone(), names).await.map_err(writing)?;
-        let [verdict, one, two] = <[Value; 3]>::try_from(list(answer)).map_err(|_| odd("an answer about the mark"))?;
+        let [verdict, one, two, fact] = <[Value; 4]>::try_from(list(answer)).map_err(|_| odd("an answer about the mark"))?;
         if text(&verdict).as_deref() == Some("foreign") {
             let (stream, id) = (text(&one).unwrap_or_default(), text(&two).unwrap_or_default());
             return Err(odd(format!(
@@ -116,7 +118,9 @@ impl Publisher for RedisPublisher {
             metrics::counter!("lifecycle_published_rewinds_total").increment(1);
         }
         self.marks.is(Position(position));
-        Ok(Position(position))
+        let fact = text(&fact).filter(|fact| !fact.is_empty());
+        let fact = fact.map(|fact| fact.parse().map_err(|_| odd("the mark names no fact"))).transpose()?;
+        Ok(Told { position: Position(position), fact })
     }
 
     async fn publish(&self, records: Vec<Arc<Record>>) -> Result<(), PortError> {
@@ -134,8 +138,7 @@ impl Publisher for RedisPublisher {
                 }
                 count += 1;
             }
-            let last = Position(first.position.0 + count as u64 - 1);
-            self.tell(first.position, last, events).await?;
+            self.tell(first.position, &rest[count - 1], events).await?;
             rest = &rest[count..];
         }
         Ok(())

@@ -12,7 +12,7 @@ use wire::outbound::Stream;
 use crate::values::arg;
 
 /// One entry of a stream.
-pub(crate) struct Told {
+pub(crate) struct Entry {
     /// Its place in `names::OUTBOUND`, from 1.
     stream: u8,
     position: u64,
@@ -20,7 +20,7 @@ pub(crate) struct Told {
     fields: Vec<(&'static str, String)>,
 }
 
-impl Told {
+impl Entry {
     /// About how many bytes it takes.
     pub(crate) fn size(&self) -> usize {
         self.fields.iter().map(|(name, value)| name.len() + value.len() + 16).sum()
@@ -34,10 +34,10 @@ impl Told {
 }
 
 /// Everything that `record` becomes; ascending within each stream.
-pub(crate) fn of(record: &Record) -> Vec<Told> {
+pub(crate) fn of(record: &Record) -> Vec<Entry> {
     let position = record.position.0;
     let events = wire::outbound::expand(record);
-    let events = events.iter().map(|event| Told {
+    let events = events.iter().map(|event| Entry {
         stream: match event.stream {
             Stream::Lifecycle => 1,
             Stream::Timer => 2,
@@ -58,7 +58,7 @@ pub(crate) fn of(record: &Record) -> Vec<Told> {
         fields.extend(record.fact.entry.owner().map(|id| ("ownerId", id.as_str().to_owned())));
         fields.push(("position", position.to_string()));
         fields.push(("data", frame.data.get().to_owned()));
-        Told { stream: 4, position, k: frame.cursor.k, fields }
+        Entry { stream: 4, position, k: frame.cursor.k, fields }
     });
     events.chain(frames).collect()
 }

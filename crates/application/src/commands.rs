@@ -158,7 +158,25 @@ impl Commands {
     /// Handles many, in order, waiting for room in the queue; one answer each, in their order. As many as fit into one
     /// batch are committed together; when the store fails, none after them is tried.
     pub async fn submit_all(&self, requests: Vec<CommandRequest>) -> Vec<Result<Answer, SubmitError>> {
-        let mut answers: Vec<Result<Answer, SubmitError>> = Vec::with_capacity(requests.len());
+        let mut answers = Vec::with_capacity(requests.len());
+        for verdict in self.verdicts(requests).await {
+            answers.push(self.answer(verdict).await);
+        }
+        answers
+    }
+
+    /// The same for who only wants to know what came of it: no campaign is looked up.
+    pub(crate) async fn settle_all(&self, requests: Vec<CommandRequest>) -> Vec<Result<Outcome, SubmitError>> {
+        let settled = self.verdicts(requests).await.into_iter().map(|verdict| match verdict? {
+            Verdict::Decided { outcome, .. } | Verdict::Remembered(InboxEntry { outcome, .. }) => Ok(outcome),
+            Verdict::KeyReused => Err(SubmitError::KeyReused),
+            Verdict::Poison(error) => Err(SubmitError::Poison(error)),
+        });
+        settled.collect()
+    }
+
+    async fn verdicts(&self, requests: Vec<CommandRequest>) -> Vec<Result<Verdict, SubmitError>> {
+        let mut answers: Vec<Result<Verdict, SubmitError>> = Vec::with_capacity(requests.len());
         let mut requests = requests.into_iter().peekable();
         while requests.peek().is_some() {
             let (group, verdicts): (Group, Vec<_>) = requests
@@ -172,7 +190,7 @@ impl Commands {
             // A closed queue drops the group, and with it the senders of the verdicts.
             let _ = self.queue.send(group).await;
             for verdict in verdicts {
-                answers.push(self.answer(verdict.await.unwrap_or(Err(SubmitError::Stopping))).await);
+                answers.push(verdict.await.unwrap_or(Err(SubmitError::Stopping)));
             }
             if let Some(Err(SubmitError::Store(error))) = answers.last() {
                 let error = Arc::clone(error);

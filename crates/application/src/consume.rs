@@ -20,7 +20,7 @@ use ports::store::Outcome;
 use tokio_util::sync::CancellationToken;
 
 use crate::claim::{ASK_EVERY, Claim, Standing};
-use crate::commands::{Answer, CommandRequest, Commands, SubmitError};
+use crate::commands::{CommandRequest, Commands, SubmitError};
 use crate::heartbeat::Heartbeat;
 use crate::letters;
 use crate::waiting_room::{Arrival, WaitingRoom};
@@ -200,7 +200,7 @@ impl Consumer {
         let mut ready = room.admit(readable, now);
         while !ready.is_empty() {
             let requests = ready.iter().map(|a| request_of(&a.event)).collect();
-            let answers = self.parts.commands.submit_all(requests).await;
+            let answers = self.parts.commands.settle_all(requests).await;
             let mut again = Vec::new();
             for (arrival, answer) in ready.into_iter().zip(answers) {
                 match fate(answer) {
@@ -251,13 +251,9 @@ pub(crate) fn request_of(event: &InboundEvent) -> CommandRequest {
     }
 }
 
-fn fate(answer: Result<Answer, SubmitError>) -> Fate {
+fn fate(answer: Result<Outcome, SubmitError>) -> Fate {
     match answer {
-        Ok(Answer { outcome: Outcome::Rejected { code, .. }, .. })
-            if code == domain::Rejection::UnknownCampaign.code() =>
-        {
-            Fate::Unknown
-        }
+        Ok(Outcome::Rejected { code, .. }) if code == domain::Rejection::UnknownCampaign.code() => Fate::Unknown,
         // A rejection is an answer: it is in the journal, and on the stream as `command.rejected`.
         Ok(_) => Fate::Done,
         Err(error @ SubmitError::KeyReused) => Fate::Dead { code: "key_reused", error: error.to_string() },

@@ -36,7 +36,7 @@ impl Default for TimerSettings {
             attempts: 8,
             back_off: Duration::from_secs(1),
             max_back_off: Duration::from_mins(1),
-            safety_poll: Duration::from_secs(1),
+            safety_poll: Duration::from_millis(500),
         }
     }
 }

@@ -9,7 +9,7 @@ use domain::CampaignKey;
 use ports::PortError;
 use ports::cache::Cache;
 use ports::clock::Clock;
-use ports::feed::{MAX_READ, Outbox, Publisher};
+use ports::feed::{MAX_READ, Outbox, Publisher, Told};
 use ports::journal::{Position, Record};
 use ports::leases::Leases;
 use ports::wakeups::Wakeups;
@@ -56,10 +56,10 @@ impl Relay {
     pub async fn run(&self, shutdown: CancellationToken) {
         let mut sleeper = self.parts.wakeups.subscribe();
         let mut claim = Claim::new(Arc::clone(&self.parts.leases), "relay", &self.holder);
-        let (mut told, mut failures) = (None, 0_u32);
+        let mut failures = 0_u32;
         loop {
             let stopping = shutdown.is_cancelled();
-            let pause = match self.publish_all(&mut claim, &mut told).await {
+            let pause = match self.publish_all(&mut claim).await {
                 Ok(ours) => {
                     failures = 0;
                     self.heartbeat.beat(self.parts.clock.now());
@@ -85,39 +85,82 @@ impl Relay {
         }
     }
 
-    /// Publishes everything that waits, if that is ours to do; answers whether it is. `told` is how far the world was when
-    /// we last looked.
-    async fn publish_all(&self, claim: &mut Claim, told: &mut Option<Position>) -> Result<bool, PortError> {
+    /// Publishes everything that waits, if that is ours to do; answers whether it is.
+    async fn publish_all(&self, claim: &mut Claim) -> Result<bool, PortError> {
         let parts = &self.parts;
         if claim.standing().await? == Standing::None {
-            *told = None;
             return Ok(false);
         }
         // Asked each time: what the world has may have gone back (a replaced Redis), and then it is told again.
-        let mut mark = parts.publisher.top().await?;
-        if told.is_none_or(|told| mark < told) {
-            let begin = parts.outbox.begin().await?;
-            if mark < begin {
-                tracing::warn!(%mark, %begin, "the world lacks what is not kept for it any more; it is told from there on");
-                parts.publisher.begin_after(begin).await?;
-                mark = begin;
-            }
-        }
+        let mut told = parts.publisher.told().await?;
         loop {
-            *told = Some(mark);
-            let records = parts.outbox.read(mark, MAX_READ).await?;
+            let records = self.after(&mut told).await?;
             let Some(last) = records.last() else { return Ok(true) };
-            mark = last.position;
-            let count = records.len() as u64;
+            told = Told { position: last.position, fact: Some(last.fact.id) };
+            let count = records.len();
             // First the cache: who hears of a step and then asks must not get the state before it.
             parts.cache.outdated(versions(&records)).await;
             parts.publisher.publish(records).await?;
-            metrics::counter!("lifecycle_published_records_total").increment(count);
+            metrics::counter!("lifecycle_published_records_total").increment(count as u64);
+            self.heartbeat.beat(parts.clock.now());
+            // What is committed meanwhile is told in the next round; a stop must not wait for others to be silent.
+            if count < MOST {
+                return Ok(true);
+            }
             if claim.standing().await? == Standing::None {
                 return Ok(false);
             }
         }
     }
+
+    /// The next records after what was told. The record that was told last is read with them, and must be the same one: a
+    /// log that was replaced by an older copy, or another one, is noticed here, and nothing more is told of it.
+    async fn after(&self, told: &mut Told) -> Result<Vec<Arc<Record>>, PortError> {
+        let outbox = &self.parts.outbox;
+        let before = Position(told.position.0.saturating_sub(1));
+        let mut records = outbox.read(before, MAX_READ).await?;
+        if told.position == Position::START {
+            let begin = outbox.begin().await?;
+            if begin > told.position {
+                self.begin_after(told, begin).await?;
+                records = outbox.read(begin, MAX_READ).await?;
+            }
+            return Ok(records);
+        }
+        match records.first() {
+            Some(last) if last.position == told.position => {
+                if told.fact.is_some_and(|fact| fact != last.fact.id) {
+                    return Err(other_log(told.position, "holds another fact there"));
+                }
+                records.remove(0);
+                Ok(records)
+            }
+            // Months of the log that were not told were taken away by hand.
+            Some(_) => {
+                self.begin_after(told, outbox.begin().await?).await?;
+                outbox.read(told.position, MAX_READ).await
+            }
+            None => Err(other_log(told.position, "ends before")),
+        }
+    }
+
+    async fn begin_after(&self, told: &mut Told, begin: Position) -> Result<(), PortError> {
+        tracing::warn!(told = %told.position, %begin, "the world is told from where the outbox begins");
+        self.parts.publisher.begin_after(begin).await?;
+        *told = Told { position: begin, fact: None };
+        Ok(())
+    }
+}
+
+/// How many records come after the one that was told last.
+const MOST: usize = MAX_READ - 1;
+
+fn other_log(position: Position, how: &str) -> PortError {
+    let detail = format!(
+        "the world was told up to position {position}, and this log {how}: it is an older copy, or another one. \
+         `lifecycle replay --streams` makes the streams anew from the log"
+    );
+    PortError::Corrupt { what: "the log", detail }
 }
 
 /// The version of every campaign after its last step in `records`.

@@ -168,9 +168,13 @@ impl System {
         let stopping =
             if self.stopping.load(Ordering::Relaxed) { Err("the service is stopping".to_owned()) } else { Ok(()) };
         let mut checks = vec![("running", stopping)];
-        // Asked first: what is told meanwhile is in the log as well.
-        let published = self.parts.publisher.top().await;
-        match self.parts.queries.status().await {
+        let told = async {
+            // Asked first: what is told meanwhile is in the log as well.
+            let published = self.parts.publisher.top().await;
+            (published, self.parts.queries.status().await)
+        };
+        let ((published, status), unread) = tokio::join!(told, self.parts.inbound.oldest_unread());
+        match status {
             Ok(status) => {
                 checks.push(("streams", ahead(published, status.head)));
                 let writing = if status.failing { Err("the last commit failed".to_owned()) } else { Ok(()) };
@@ -180,7 +184,7 @@ impl System {
             }
             Err(error) => checks.push(("store", Err(error.to_string()))),
         }
-        match self.parts.inbound.oldest_unread().await {
+        match unread {
             Ok(oldest) => {
                 let unread = age(oldest, self.parts.clock.now());
                 checks.push(("events", within("an event is unread", unread, self.parts.settings.max_unread)));

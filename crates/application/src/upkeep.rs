@@ -40,7 +40,7 @@ impl Maintenance {
         Self { works, leases, holder, clock, heartbeat }
     }
 
-    /// Works until `shutdown`; a work that is under way then is finished first.
+    /// Works until `shutdown`.
     pub async fn run(&self, shutdown: CancellationToken) {
         let mut claim = Claim::new(Arc::clone(&self.leases), "maintenance", &self.holder);
         let mut done: HashMap<&'static str, Instant> = HashMap::new();
@@ -71,7 +71,15 @@ impl Maintenance {
                 continue;
             }
             done.insert(work.name(), Instant::now());
-            let result = match work.run().await {
+            let result = tokio::select! {
+                biased;
+                // Every work may be left half done, and is done again.
+                () = shutdown.cancelled() => break,
+                result = work.run() => result,
+                // While it works nobody else takes over.
+                error = keep(claim) => Err(error),
+            };
+            let result = match result {
                 Ok(()) => "done",
                 Err(error) => {
                     tracing::warn!(work = work.name(), error = &error as &dyn std::error::Error, "upkeep failed");
@@ -82,6 +90,18 @@ impl Maintenance {
         }
         self.heartbeat.beat(self.clock.now());
         Ok(())
+    }
+}
+
+/// Keeps the lease for as long as it can be kept; answers why not any more.
+async fn keep(claim: &mut Claim) -> PortError {
+    loop {
+        tokio::time::sleep(ASK_EVERY).await;
+        match claim.standing().await {
+            Ok(Standing::None) => return PortError::Contended { what: "maintenance" },
+            Ok(Standing::New | Standing::Kept) => {}
+            Err(error) => return error,
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use domain::{CampaignId, Event, Step, Trigger};
 use lifecycle_application::{Heartbeats, Relay, RelayParts};
 use ports::cache::MockCache;
-use ports::feed::{MockOutbox, MockPublisher};
+use ports::feed::{MockOutbox, MockPublisher, Told};
 use ports::journal::{Actor, CampaignStep, Cause, Entry, Fact, Position, Record};
 use ports::leases::MockLeases;
 use ports::wakeups::{MockWakeups, Sleeper};
@@ -79,6 +79,14 @@ fn parts(outbox: MockOutbox, publisher: MockPublisher, cache: MockCache, leases:
     }
 }
 
+/// A world that was told up to `position`, and that the fact there is the one numbered `fact`.
+fn told_up_to(position: u64, fact: Option<u128>) -> MockPublisher {
+    let mut publisher = MockPublisher::new();
+    let told = Told { position: Position(position), fact: fact.map(Uuid::from_u128) };
+    publisher.expect_told().returning(move || Ok(told));
+    publisher
+}
+
 /// It publishes what waits, and ends.
 async fn run_once(parts: RelayParts) {
     let relay = Relay::new(parts, "one".to_owned(), Heartbeats::default().register("relay"));
@@ -101,8 +109,7 @@ async fn a_world_that_knows_nothing_is_told_from_where_the_outbox_begins() {
         Ok([step(6, "a", 2), step(7, "b", 1)].into_iter().filter(|r| r.position > after).collect())
     });
     outbox.expect_begin().times(1).returning(|| Ok(Position(5)));
-    let mut publisher = MockPublisher::new();
-    publisher.expect_top().returning(|| Ok(Position::START));
+    let mut publisher = told_up_to(0, None);
     publisher.expect_begin_after().times(1).withf(|begin| *begin == Position(5)).returning(|_| Ok(()));
     publisher.expect_publish().times(1).withf(|records| records.len() == 2).returning(|_| Ok(()));
     let mut cache = MockCache::new();
@@ -115,12 +122,10 @@ async fn the_cache_knows_of_a_step_before_the_world_does() {
     let told = Arc::new(Mutex::new(Vec::new()));
     let mut outbox = MockOutbox::new();
     outbox.expect_read().returning(|after, _| {
-        let records = [step(6, "a", 2), step(7, "b", 1), step(8, "a", 3)];
+        let records = [step(5, "z", 1), step(6, "a", 2), step(7, "b", 1), step(8, "a", 3)];
         Ok(records.into_iter().filter(|r| r.position > after).collect())
     });
-    outbox.expect_begin().returning(|| Ok(Position::START));
-    let mut publisher = MockPublisher::new();
-    publisher.expect_top().returning(|| Ok(Position(5)));
+    let mut publisher = told_up_to(5, Some(5));
     let order = Arc::clone(&told);
     publisher.expect_publish().times(1).returning(move |records| {
         let positions: Vec<u64> = records.iter().map(|r| r.position.0).collect();
@@ -136,4 +141,32 @@ async fn the_cache_knows_of_a_step_before_the_world_does() {
     });
     run_once(parts(outbox, publisher, cache, granted())).await;
     assert_eq!(*told.lock().expect("not poisoned"), ["cache [\"a@3\", \"b@1\"]", "world [6, 7, 8]"]);
+}
+
+#[tokio::test]
+async fn nothing_is_told_of_a_log_that_is_not_the_one_the_world_was_told_from() {
+    for records in [vec![], vec![step(5, "other", 1), step(6, "a", 2)]] {
+        let mut outbox = MockOutbox::new();
+        let of_another = !records.is_empty();
+        outbox
+            .expect_read()
+            .returning(move |after, _| Ok(records.iter().filter(|r| r.position > after).cloned().collect()));
+        // No publication is expected.
+        let publisher = told_up_to(5, Some(if of_another { 99 } else { 5 }));
+        run_once(parts(outbox, publisher, MockCache::new(), granted())).await;
+    }
+}
+
+#[tokio::test]
+async fn what_was_not_told_for_longer_than_the_outbox_promises_is_told_all_the_same() {
+    let mut outbox = MockOutbox::new();
+    outbox.expect_read().returning(|after, _| {
+        Ok([step(5, "z", 1), step(6, "a", 2)].into_iter().filter(|r| r.position > after).collect())
+    });
+    outbox.expect_begin().returning(|| Ok(Position(900)));
+    let mut publisher = told_up_to(5, Some(5));
+    publisher.expect_publish().times(1).withf(|records| records[0].position == Position(6)).returning(|_| Ok(()));
+    let mut cache = MockCache::new();
+    cache.expect_outdated().returning(|_| ());
+    run_once(parts(outbox, publisher, cache, granted())).await;
 }

@@ -60,3 +60,45 @@ async fn who_does_not_hold_the_lease_does_nothing() {
     run_for(Duration::from_mins(1), leases, vec![work("test.one", Duration::ZERO, &runs, false)]).await;
     assert_eq!(runs.load(Ordering::Relaxed), 0);
 }
+
+/// A work that takes for ever.
+struct Endless;
+
+#[async_trait::async_trait]
+impl ports::upkeep::Upkeep for Endless {
+    fn name(&self) -> &'static str {
+        "test.endless"
+    }
+
+    fn every(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    async fn run(&self) -> Result<(), PortError> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_work_keeps_the_lease_and_does_not_hold_up_a_stop() {
+    let asked = Arc::new(AtomicU32::new(0));
+    let mut leases = MockLeases::new();
+    let count = Arc::clone(&asked);
+    leases.expect_hold().returning(move |_, _, _| {
+        count.fetch_add(1, Ordering::Relaxed);
+        Ok(Some(1))
+    });
+    leases.expect_release().times(1).returning(|_, _| Ok(()));
+    let heartbeat = Heartbeats::default().register("maintenance");
+    let clock = Arc::new(VirtualClock::new());
+    let maintenance = Maintenance::new(vec![Arc::new(Endless)], Arc::new(leases), "one".to_owned(), clock, heartbeat);
+    let stop = CancellationToken::new();
+    let ended = tokio::time::timeout(Duration::from_secs(61), async {
+        tokio::join!(maintenance.run(stop.clone()), async {
+            tokio::time::sleep(Duration::from_mins(1)).await;
+            stop.cancel();
+        });
+    });
+    ended.await.expect("it stops");
+    assert!(asked.load(Ordering::Relaxed) > 100, "the lease was let go: asked {asked:?} times in a minute");
+}

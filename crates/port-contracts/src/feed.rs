@@ -1,4 +1,4 @@
-//! The suite of what is published: the publisher (F2, F6) and what live clients read (F3 to F5).
+//! The suite of what is published: the publisher (F2, F6, F7) and what live clients read (F3 to F5).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,6 +49,7 @@ macro_rules! feed_contract {
                 a_subscription_is_safe_to_drop_while_waiting,
                 everything_after_the_floor_can_be_read,
                 a_world_that_knows_nothing_is_told_from_the_beginning_on,
+                the_fact_at_the_top_is_the_one_that_was_told,
             }
         }
     };
@@ -296,4 +297,17 @@ pub async fn a_world_that_knows_nothing_is_told_from_the_beginning_on(h: &mut im
     h.publisher().publish(records[4..].to_vec()).await.expect("the others");
     assert_eq!(positions(&take_until(&mut live, Position(6)).await), [3, 4, 5, 6]);
     assert_eq!(h.publisher().top().await.expect("the top"), Position(6));
+}
+
+/// F7: where the fact at the top is known, it is the last one that was told; after a move of the top it is not known.
+pub async fn the_fact_at_the_top_is_the_one_that_was_told(h: &mut impl FeedHarness) {
+    let records = h.commit(mixed(6)).await;
+    assert_eq!(h.publisher().told().await.expect("the top").fact, None);
+    h.publisher().publish(records[..2].to_vec()).await.expect("the first two");
+    let told = h.publisher().told().await.expect("the top");
+    assert_eq!(told.position, Position(2));
+    assert!(told.fact.is_none_or(|fact| fact == records[1].fact.id), "{told:?}");
+    h.publisher().begin_after(Position(4)).await.expect("the beginning");
+    let told = h.publisher().told().await.expect("the top");
+    assert_eq!((told.position, told.fact), (Position(4), None));
 }

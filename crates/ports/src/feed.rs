@@ -8,6 +8,8 @@
 //! * **F4** A live subscription gets every batch published after it began, or [`Live::Lagged`] once, and then those that
 //!   follow.
 //! * **F5** [`Feed::floor`] is the oldest position from which a reader still gets everything.
+//! * **F7** [`Publisher::told`] names the fact at the top where it knows it, so that whoever publishes can tell whether
+//!   it is the same log that the world was told from.
 //! * **F6** [`Outbox::begin`] is the oldest position after which the outbox is whole. After [`Publisher::begin_after`] the
 //!   top is that position or a later one: a world that knows nothing is told from there on.
 
@@ -15,6 +17,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use domain::{CampaignId, OwnerId, TenantId};
+use uuid::Uuid;
 
 use crate::PortError;
 use crate::journal::{Position, Record};
@@ -33,12 +36,26 @@ pub trait Outbox: Send + Sync + 'static {
     async fn begin(&self) -> Result<Position, PortError>;
 }
 
+/// How far the world was told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Told {
+    /// Up to here.
+    pub position: Position,
+    /// The fact there; none at the start, and where nothing was told yet since the top was moved.
+    pub fact: Option<Uuid>,
+}
+
 /// Tells the world.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait Publisher: Send + Sync + 'static {
+    /// How far the world was told.
+    async fn told(&self) -> Result<Told, PortError>;
+
     /// The last position that the world was told.
-    async fn top(&self) -> Result<Position, PortError>;
+    async fn top(&self) -> Result<Position, PortError> {
+        Ok(self.told().await?.position)
+    }
 
     /// Tells these records, which follow each other.
     async fn publish(&self, records: Vec<Arc<Record>>) -> Result<(), PortError>;

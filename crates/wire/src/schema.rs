@@ -139,8 +139,8 @@ pub fn channels() -> Vec<ChannelSchema> {
             key: "deadLetters",
             address: "campaign-events:dlq",
             kind: ChannelKind::LetterStream,
-            summary: "What could not be processed, with cause, attempts and the original.",
-            messages: vec![message("deadLetter", "Something could not be processed.", original())],
+            summary: "Entries that could not be processed, with cause, attempts and the original.",
+            messages: vec![message("deadLetter", "An entry could not be processed.", original())],
         },
         ChannelSchema {
             key: "webSocketIn",
@@ -187,14 +187,9 @@ fn frame_messages() -> Vec<MessageSchema> {
 fn original() -> Value {
     let pair = json!({ "type": "array", "items": { "type": "string" }, "minItems": 2, "maxItems": 2 });
     json!({
-        "anyOf": [
-            {
-                "type": "array",
-                "items": pair,
-                "description": "An entry's fields as pairs of name and value, since names may repeat.",
-            },
-            { "type": "object", "description": "A timer." },
-        ],
+        "type": "array",
+        "items": pair,
+        "description": "The entry's fields as pairs of name and value, since names may repeat.",
     })
 }
 

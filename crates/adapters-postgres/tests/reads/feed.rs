@@ -9,7 +9,7 @@ use lifecycle_adapters_postgres::{JournalFeed, LIVE_BATCHES, Postgres};
 use port_contracts::feed::FeedHarness;
 use port_contracts::fixtures::{commit_facts, notice, now, positions, seconds, tenant};
 use ports::PortError;
-use ports::feed::{Channel, Feed, Live, LiveFeed, MAX_READ, Outbox, Publisher};
+use ports::feed::{Channel, Feed, Live, LiveFeed, MAX_READ, Outbox, Publisher, Told};
 use ports::journal::{Fact, Position, Record};
 use ports::store::Store;
 use tokio::sync::watch;
@@ -59,8 +59,8 @@ impl Drop for Bus {
 
 #[async_trait]
 impl Publisher for Bus {
-    async fn top(&self) -> Result<Position, PortError> {
-        Ok(self.mark())
+    async fn told(&self) -> Result<Told, PortError> {
+        Ok(Told { position: self.mark(), fact: None })
     }
 
     async fn publish(&self, mut records: Vec<Arc<Record>>) -> Result<(), PortError> {

@@ -62,7 +62,7 @@ async fn a_letter_is_kept_and_told() {
     let world = World::fresh().await;
     let desk = Arc::new(Desk::default());
     let letters = world.redis.dead_letters(desk.clone());
-    let (one, two) = (letter(), NewLetter { campaign: None, kind: LetterKind::Timer, ..letter() });
+    let (one, two) = (letter(), NewLetter { campaign: None, ..letter() });
     letters.add(vec![one.clone(), two.clone()]).await.expect("adding");
     assert_eq!(letters.open_count().await.expect("counting"), 2);
     let entries = world.entries("campaign-events:dlq").await;
@@ -84,6 +84,19 @@ async fn a_letter_is_kept_and_told() {
     ];
     assert_eq!(entries[0].1, wanted.into_iter().flat_map(|(name, value)| [name, value]).collect::<Vec<_>>());
     assert!(entries[1].1.contains(&two.id.to_string()) && !entries[1].1.contains(&"campaignId".to_owned()));
+}
+
+#[tokio::test]
+async fn a_timer_s_letter_is_kept_and_not_told() {
+    let world = World::fresh().await;
+    let desk = Arc::new(Desk::default());
+    let letters = world.redis.dead_letters(desk.clone());
+    let (timer, entry) = (NewLetter { kind: LetterKind::Timer, ..letter() }, letter());
+    letters.add(vec![timer, entry.clone()]).await.expect("adding");
+    assert_eq!(desk.open_count().await.expect("counting"), 2);
+    let entries = world.entries("campaign-events:dlq").await;
+    assert_eq!(entries.len(), 1, "{entries:?}");
+    assert!(entries[0].1.contains(&entry.id.to_string()));
 }
 
 #[tokio::test]

@@ -278,7 +278,7 @@ impl Default for Timers {
             attempts: 8,
             retry_first: Span::seconds(1),
             retry_max: Span::seconds(60),
-            safety_poll: Span::seconds(1),
+            safety_poll: Span::millis(500),
         }
     }
 }

@@ -7,7 +7,8 @@ use adapters_embedded::wakeups::LocalWakeups;
 use adapters_postgres::{JournalFeed, OpenError, Postgres, PostgresSettings};
 use adapters_redis::{ConnectError, Level, Redis, RedisSettings};
 use application::ForgetCommands;
-use ports::feed::Publisher as _;
+use ports::feed::{Outbox as _, Publisher as _, Told};
+use ports::journal::Position;
 use ports::query::Queries as _;
 use ports::upkeep::Upkeep;
 use secrecy::SecretString;
@@ -31,16 +32,7 @@ pub(super) async fn open(config: &Config, process: &Process) -> Result<Backend, 
     }
     let wakeups = redis.wakeups(local);
     let postgres = Postgres::open(database, wakeups.clone()).await?;
-    let told = redis.publisher().top().await?;
-    let head = postgres.status().await?.head;
-    if told > head {
-        return Err(Failure::Unavailable(format!(
-            "the streams in Redis were told up to position {told}, and the log in PostgreSQL ends at {head}: the database is \
-             older than the streams (a restored backup?), or another one's. Nothing can be told under positions that were \
-             used before. Check DATABASE_URL, REDIS_URL and redis.prefix; if the database is right, \
-             `lifecycle replay --streams` deletes the streams, and they are filled again from the log"
-        )));
-    }
+    check_same_log(&redis, &postgres).await?;
     let feed = JournalFeed::new(Arc::clone(&postgres));
     let forget = ForgetCommands::new(postgres.clone(), Arc::clone(&process.clock), config.inbox.retention.0);
     let mut upkeep: Vec<Arc<dyn Upkeep>> = vec![Arc::new(forget)];
@@ -71,6 +63,29 @@ pub(super) async fn open(config: &Config, process: &Process) -> Result<Backend, 
         place: place(config),
         fresh: false,
     })
+}
+
+/// Refuses to serve with streams that were told from another log: what has their positions could not be told.
+async fn check_same_log(redis: &Redis, postgres: &Postgres) -> Result<(), Failure> {
+    let Told { position, fact } = redis.publisher().told().await?;
+    if position == Position::START {
+        return Ok(());
+    }
+    let there = postgres.read(Position(position.0 - 1), 1).await?;
+    let head = postgres.status().await?.head;
+    // A month that was taken away cannot be compared.
+    let same = there.first().map_or(position <= head, |record| {
+        record.position > position || fact.is_none_or(|fact| fact == record.fact.id)
+    });
+    if same {
+        return Ok(());
+    }
+    Err(Failure::Unavailable(format!(
+        "the streams in Redis were told up to position {position}, and the log in PostgreSQL, which ends at {head}, is not the \
+         one that they were told from: it is an older copy (a restored backup?), or another one's. Check DATABASE_URL, \
+         REDIS_URL and redis.prefix; if the database is right, `lifecycle replay --streams` deletes the streams, and they are \
+         filled again from the log"
+    )))
 }
 
 /// What the adapters themselves do all the time, and how they end.

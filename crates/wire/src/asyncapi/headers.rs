@@ -87,14 +87,17 @@ fn letter() -> Value {
             "letterId": text("Its id at the desk."),
             "tenant": text("Whose; `default` where that could not be read."),
             "campaignId": text("The campaign it is about, where that could be read."),
-            "kind": { "enum": ["event", "timer"] },
-            "eventType": text("The event's type, or the timer's kind; empty where that could not be read."),
+            "kind": {
+                "const": "event",
+                "description": "An inbound entry. A timer that was given up is told as `timer.failed` on `timer-events`.",
+            },
+            "eventType": text("The event's type; empty where that could not be read."),
             "code": text("A stable code of what is wrong."),
             "error": text("What is wrong, in words."),
             "attempts": number("How often it was tried."),
             "firstErrorAt": time("When it failed first."),
             "lastErrorAt": time("When it failed last."),
-            "originalId": text("The id of the entry or the timer: it tells repeats."),
+            "originalId": text("The id of the entry in its stream: it tells repeats."),
         },
     })
 }
