@@ -37,11 +37,15 @@ fn refused(arguments: &[&str], variables: &[(&str, &str)], code: i32, message: &
 
 #[test]
 fn the_help_of_every_command_is_as_reviewed() {
-    let commands: [&[&str]; 15] = [
+    let commands: [&[&str]; 19] = [
         &[],
         &["serve"],
         &["demo"],
         &["token"],
+        &["migrate"],
+        &["migrate", "up"],
+        &["migrate", "down"],
+        &["migrate", "status"],
         &["verify"],
         &["audit"],
         &["audit", "verify"],

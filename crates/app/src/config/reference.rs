@@ -15,7 +15,8 @@ Every setting has a default: `lifecycle serve` runs without any. Settings come f
 
 1. one TOML file, named by `--config FILE` or the variable `LIFECYCLE_CONFIG`
    ([`deploy/lifecycle.example.toml`](../deploy/lifecycle.example.toml) has them all with their defaults),
-2. environment variables `LIFECYCLE_<SECTION>__<KEY>`, as named below,
+2. environment variables: `DATABASE_URL`, `DATABASE_REPLICA_URL` and `REDIS_URL` for the addresses of the servers, above
+   them `LIFECYCLE_<SECTION>__<KEY>`, as named below,
 3. flags: `--listen`, `--data`, `--log-level`, `--log-format`.
 
 All of them are checked before anything starts. An unknown key, a wrong type or a value outside its limits ends the
