@@ -43,6 +43,8 @@ pub struct Embedded {
     pub(crate) settings: EmbeddedSettings,
     /// Changes whenever inbound entries were appended.
     pub(crate) arrivals: watch::Receiver<()>,
+    /// The highest term that a consumer was served in. Leases do not outlive the process, and neither does it.
+    pub(crate) consumer_term: Arc<AtomicU64>,
     /// Whether the last attempt to write something failed.
     pub(crate) failing: Arc<AtomicBool>,
     readers: Readers,
@@ -94,6 +96,7 @@ impl Embedded {
             publication,
             settings,
             arrivals,
+            consumer_term: Arc::default(),
             failing,
             readers: Readers::new(&url),
             _checkpointer: Some(checkpointer),
@@ -117,6 +120,7 @@ impl Embedded {
             publication: Publication::new(Arc::new(AtomicU64::new(head.position.0))),
             settings: EmbeddedSettings::default(),
             arrivals,
+            consumer_term: Arc::default(),
             failing: Arc::default(),
             readers: Readers::new(&url),
             _checkpointer: None,

@@ -1,5 +1,7 @@
 //! Events from other services: one consumer group over a table. What is acknowledged is removed at once.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -49,16 +51,17 @@ impl Inbound for Embedded {
         self.on_writer(move |unit| append(unit, &entries)).await
     }
 
-    async fn fetch(&self, consumer: &str, max: usize, wait: Duration) -> Result<Vec<Delivery>, PortError> {
+    async fn fetch(&self, consumer: &str, term: u64, max: usize, wait: Duration) -> Result<Vec<Delivery>, PortError> {
         let until = Instant::now() + wait.min(LONGEST_WAIT);
         // Before the first look, so that nothing that comes after it is missed.
         let mut arrivals = self.arrivals.clone();
         arrivals.mark_unchanged();
         loop {
+            self.admit(term).await?;
             // Looking is cheap; only what is there costs a commit.
             if self.on_reader(has_new).await? {
                 let consumer = consumer.to_owned();
-                let found = self.on_writer(move |unit| hand_out(unit, &consumer, &new_rows(max))).await?;
+                let found = self.in_term(term, move |unit| hand_out(unit, &consumer, &new_rows(max))).await?;
                 if !found.is_empty() {
                     return Ok(found);
                 }
@@ -70,23 +73,24 @@ impl Inbound for Embedded {
         }
     }
 
-    async fn reclaim(&self, consumer: &str, idle: Duration, max: usize) -> Result<Vec<Delivery>, PortError> {
+    async fn reclaim(&self, consumer: &str, term: u64, idle: Duration, max: usize) -> Result<Vec<Delivery>, PortError> {
+        self.admit(term).await?;
         let idle = i64::try_from(idle.as_micros()).unwrap_or(i64::MAX);
         let before = micros(self.clock.now()).saturating_sub(idle);
         if !self.on_reader(move |connection| has_idle(connection, before)).await? {
             return Ok(Vec::new());
         }
         let consumer = consumer.to_owned();
-        self.on_writer(move |unit| hand_out(unit, &consumer, &idle_rows(before, max))).await
+        self.in_term(term, move |unit| hand_out(unit, &consumer, &idle_rows(before, max))).await
     }
 
-    async fn acknowledge(&self, ids: &[EntryId]) -> Result<(), PortError> {
+    async fn acknowledge(&self, term: u64, ids: &[EntryId]) -> Result<(), PortError> {
         // What is no number was never an entry of ours: unknown, and so nothing to do (I4).
         let numbers: Vec<i64> = ids.iter().filter_map(|id| id.0.parse().ok()).collect();
         if numbers.is_empty() {
             return Ok(());
         }
-        self.on_writer(move |unit| {
+        self.in_term(term, move |unit| {
             for number in &numbers {
                 Acknowledge { number }.execute(unit.connection)?;
             }
@@ -103,6 +107,39 @@ impl Inbound for Embedded {
         })
         .await
     }
+}
+
+impl Embedded {
+    /// Lets a consumer in `term` in, and nobody with a lower one from then on (I7). A new term begins on the writer, after
+    /// whatever is handed out in the one before, so that whoever takes over finds all of that.
+    async fn admit(&self, term: u64) -> Result<(), PortError> {
+        if term > self.consumer_term.load(Ordering::Acquire) {
+            self.in_term(term, |_| Ok(())).await
+        } else {
+            serve(&self.consumer_term, term)
+        }
+    }
+
+    /// Runs `work` within a commit, unless a higher term has begun.
+    async fn in_term<T, F>(&self, term: u64, work: F) -> Result<T, PortError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Unit<'_>) -> Result<T, Failure> + Send + 'static,
+    {
+        let highest = Arc::clone(&self.consumer_term);
+        self.on_writer(move |unit| {
+            serve(&highest, term)?;
+            work(unit)
+        })
+        .await
+    }
+}
+
+fn serve(highest: &AtomicU64, term: u64) -> Result<(), PortError> {
+    if highest.fetch_max(term, Ordering::AcqRel) > term {
+        return Err(PortError::Contended { what: "the inbound stream" });
+    }
+    Ok(())
 }
 
 type Row = (i64, i64, String, i64);

@@ -167,10 +167,10 @@ async fn use_every_port(fresh: &Fresh, embedded: &Arc<Embedded>) {
 async fn use_bus(embedded: &Arc<Embedded>) {
     let inbound: Arc<dyn Inbound> = embedded.clone();
     inbound.append(vec![RawEntry::default()]).await.expect("appending");
-    let got = inbound.fetch("one", 10, Duration::ZERO).await.expect("fetching");
-    inbound.reclaim("two", Duration::ZERO, 10).await.expect("reclaiming");
+    let got = inbound.fetch("one", 1, 10, Duration::ZERO).await.expect("fetching");
+    inbound.reclaim("two", 1, Duration::ZERO, 10).await.expect("reclaiming");
     inbound.oldest_unread().await.expect("asking");
-    inbound.acknowledge(&[got[0].id.clone()]).await.expect("acknowledging");
+    inbound.acknowledge(1, &[got[0].id.clone()]).await.expect("acknowledging");
     // Enough that the newest records at hand do not reach back to the first.
     let store: Arc<dyn Store> = embedded.clone();
     for _ in 0..3 {

@@ -33,6 +33,10 @@ pub(crate) struct Connector {
     plain: AtomicBool,
 }
 
+/// The server ends a transaction that writes nothing and is left alone for so long. Nobody waits for it, and it may decode
+/// much between two statements.
+const READER_IDLE: Duration = Duration::from_secs(3);
+
 /// The oldest version that has all that we use.
 const OLDEST: i32 = 150_000;
 
@@ -48,12 +52,13 @@ impl Connector {
             .keepalives_interval(Duration::from_secs(2))
             .keepalives_retries(3);
         let statement = if role == Role::Patient { 0 } else { settings.statement.as_millis() };
+        let idle = if role == Role::Writer { settings.idle_in_transaction } else { READER_IDLE };
         let session = format!(
             "SET statement_timeout = {statement}; SET lock_timeout = {lock}; \
              SET idle_in_transaction_session_timeout = {idle}; SET timezone = 'UTC'; SET jit = off; \
              SET max_parallel_workers_per_gather = 0;",
             lock = settings.lock.as_millis(),
-            idle = settings.idle_in_transaction.as_millis(),
+            idle = idle.as_millis(),
         );
         Self { server, role, session, within: settings.connect, plain: AtomicBool::new(false) }
     }

@@ -90,7 +90,7 @@ impl DeadLetters for Postgres {
 
     async fn get(&self, tenant: &TenantId, id: Uuid) -> Result<Option<Letter>, PortError> {
         let tenant = tenant.clone();
-        self.read(Freshness::Now, async move |connection| {
+        self.ask(Freshness::Now, async move |connection| {
             let row: Option<LetterRow> = dead_letters::table
                 .select(LetterRow::as_select())
                 .filter(dead_letters::id.eq(id).and(dead_letters::tenant.eq(tenant.as_str())))
@@ -131,7 +131,7 @@ impl DeadLetters for Postgres {
     }
 
     async fn open_count(&self) -> Result<u64, PortError> {
-        self.read(Freshness::Now, async |connection| {
+        self.ask(Freshness::Now, async |connection| {
             let open = dead_letters::table.filter(sql::<Bool>("state = 'open'")).count();
             Ok(uint(open.get_result(connection).await?))
         })

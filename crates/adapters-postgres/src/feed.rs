@@ -117,7 +117,7 @@ impl JournalFeed {
             let read = async move |connection: &mut AsyncPgConnection| {
                 read_range(connection, top, mark, limit_of(MAX_READ, MAX_READ)).await
             };
-            let records = self.postgres.read(Freshness::Now, read).await?;
+            let records = self.postgres.ask(Freshness::Now, read).await?;
             if records.is_empty() {
                 return Err(corrupt(format!("{mark} was published, and there is no record after {top}")).into_port());
             }
@@ -178,7 +178,7 @@ impl Feed for JournalFeed {
         }
         let (top, retention) = (self.top(), self.postgres.settings.resume_retention);
         let find = async move |connection: &mut AsyncPgConnection| first_since(connection, retention, top).await;
-        let floor = self.postgres.read(Freshness::Seen, find).await?;
+        let floor = self.postgres.ask(Freshness::Seen, find).await?;
         *known = Some((Instant::now(), floor));
         Ok(floor)
     }
@@ -200,9 +200,7 @@ impl Feed for JournalFeed {
         };
         let channel = channel.clone();
         self.postgres
-            .read(Freshness::Seen, async move |connection| {
-                read_channel(connection, &channel, after, up_to, limit).await
-            })
+            .ask(Freshness::Seen, async move |connection| read_channel(connection, &channel, after, up_to, limit).await)
             .await
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use diesel::sql_types;
+use diesel::{sql_query, sql_types};
 use diesel_async::RunQueryDsl;
 use domain::Timestamp;
 use ports::PortError;
@@ -46,6 +46,26 @@ statement! {
      ORDER BY started_at, id"
 }
 
+const FORGET: &str =
+    "DELETE FROM instances WHERE greatest(seen_at, stopped_at) < lifecycle_now() - make_interval(secs => $1)";
+
+/// How long it is kept who was there.
+const KEPT: Duration = Duration::from_hours(7 * 24);
+
+impl Postgres {
+    /// Forgets instances that left, or gave no sign of life, a week ago; answers how many.
+    ///
+    /// # Errors
+    /// [`PortError`].
+    pub async fn forget_instances(&self) -> Result<u64, PortError> {
+        self.write(async |unit: &mut Unit| {
+            let forget = sql_query(FORGET).bind::<sql_types::Double, _>(KEPT.as_secs_f64());
+            Ok(forget.execute(&mut *unit.connection).await? as u64)
+        })
+        .await
+    }
+}
+
 #[async_trait]
 impl Instances for Postgres {
     async fn beat(&self, instance: &Instance) -> Result<(), PortError> {
@@ -72,7 +92,7 @@ impl Instances for Postgres {
         if !within.is_finite() {
             return Err(refused("this is no span of time").into_port());
         }
-        self.read(Freshness::Now, async move |connection| {
+        self.ask(Freshness::Now, async move |connection| {
             let rows: Vec<Row> = Alive { within: &within }.load(connection).await?;
             let seen = |(id, version, started_at, seen_at)| SeenInstance {
                 instance: Instance { id, version, started_at },

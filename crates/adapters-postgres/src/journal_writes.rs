@@ -1,6 +1,8 @@
 //! The end of the journal: facts get their places and links in the chain here, as the last thing that a commit does.
 
+use diesel::dsl::sql;
 use diesel::prelude::*;
+use diesel::sql_types::Bool;
 use diesel_async::RunQueryDsl;
 use domain::Timestamp;
 use ports::journal::{Fact, Position};
@@ -49,10 +51,17 @@ struct Head {
     hash: [u8; 32],
 }
 
+/// Lifts `lock_timeout` for the rest of the transaction, from before the row is locked on. It is made for rows that
+/// somebody sits on; behind the head there is a queue that moves, as fast as the disk does. `statement_timeout` ends the
+/// wait when it does not.
+const PATIENTLY: &str = "set_config('lock_timeout', '0', true) = '0'";
+
 /// Takes the head, which every commit of every instance waits for until this transaction ends.
 async fn take_head(unit: &mut Unit) -> Result<Head, Failure> {
-    let taking =
-        journal_head::table.select((journal_head::position, journal_head::hash)).filter(journal_head::one).for_update();
+    let taking = journal_head::table
+        .select((journal_head::position, journal_head::hash))
+        .filter(journal_head::one.and(sql::<Bool>(PATIENTLY)))
+        .for_update();
     let rows: Vec<(i64, Vec<u8>)> = taking.load(&mut *unit.connection).await?;
     let (position, hash) = rows.into_iter().next().ok_or_else(|| corrupt("the journal has no head"))?;
     let hash = hash.try_into().map_err(|_| corrupt("the last hash of the journal is cut off"))?;

@@ -14,14 +14,18 @@ use crate::schema::statement;
 use crate::unit::Unit;
 
 statement! {
-    /// Whoever waited for the row sees what the one before it wrote.
+    /// Who asks while somebody else has it only reads: it locks nothing, and writes nothing. Whoever waited for the row sees
+    /// what the one before it wrote.
     Hold<'a> {
         name: &'a str as Text,
         holder: &'a str as Text,
         lasting: f64 as Double,
     } -> sql_types::BigInt,
     "INSERT INTO leases AS known (name, holder, term, until) \
-     VALUES (?, ?, 1, lifecycle_now() + make_interval(secs => ?)) \
+     SELECT name, holder, 1, lifecycle_now() + make_interval(secs => lasting) \
+     FROM (SELECT ? AS name, ? AS holder, ? AS lasting) AS asked \
+     WHERE NOT EXISTS (SELECT FROM leases AS theirs WHERE theirs.name = asked.name \
+       AND theirs.holder <> asked.holder AND theirs.until > lifecycle_now()) \
      ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until, \
        term = known.term + (CASE WHEN known.holder = excluded.holder AND known.until > lifecycle_now() THEN 0 ELSE 1 END) \
      WHERE known.holder = excluded.holder OR known.until <= lifecycle_now() \

@@ -45,7 +45,7 @@ statement! {
 #[async_trait]
 impl Outbox for Postgres {
     async fn read(&self, after: Position, limit: usize) -> Result<Vec<Arc<Record>>, PortError> {
-        self.read(Freshness::Now, async move |connection| {
+        self.ask(Freshness::Now, async move |connection| {
             read_range(connection, after, Position(u64::MAX), limit_of(limit, MAX_READ)).await
         })
         .await

@@ -19,7 +19,7 @@ use crate::rows::uint;
 use crate::unit::Unit;
 
 /// How many months there always are, the current one included.
-const AHEAD: i32 = 3;
+pub(crate) const AHEAD: i32 = 3;
 
 /// How long a look at everything in one month may take.
 const LOOK: Duration = Duration::from_mins(10);
@@ -75,14 +75,8 @@ impl Postgres {
     /// # Errors
     /// [`PortError`].
     pub async fn make_months_ahead(&self) -> Result<u32, PortError> {
-        self.write(async |unit| {
-            let made: Vec<Made> = sql_query("SELECT lifecycle_make_partitions(lifecycle_now(), $1) AS made")
-                .bind::<Integer, _>(AHEAD)
-                .load(&mut *unit.connection)
-                .await?;
-            Ok(made.iter().map(|row| row.made.unsigned_abs()).sum())
-        })
-        .await
+        let mut connection = self.for_long().await?;
+        make(&mut connection, AHEAD).await.map_err(|error| Failure::from(error).into_port())
     }
 
     /// Takes the journal's oldest months away that ended before `before`, were published whole (up to `published`), and of
@@ -123,6 +117,16 @@ impl Postgres {
         }
         Ok(gone)
     }
+}
+
+/// Makes the current month and those after it, `months` in all; answers how many were missing. What went to the default
+/// partition of such a month moves, which may take long.
+pub(crate) async fn make(connection: &mut AsyncPgConnection, months: i32) -> diesel::QueryResult<u32> {
+    let made: Vec<Made> = sql_query("SELECT lifecycle_make_partitions(lifecycle_now(), $1) AS made")
+        .bind::<Integer, _>(months)
+        .load(connection)
+        .await?;
+    Ok(made.iter().map(|row| row.made.unsigned_abs()).sum())
 }
 
 async fn months(connection: &mut AsyncPgConnection, before: Timestamp, keep: Duration) -> Result<Vec<Month>, Failure> {

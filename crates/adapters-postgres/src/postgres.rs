@@ -9,14 +9,14 @@ use ports::journal::Position;
 use ports::wakeups::Wakeups;
 
 use crate::connect::{Connector, Role};
-use crate::failure::Failure;
-use crate::migrate;
+use crate::failure::{Failure, unavailable};
 use crate::open_error::OpenError;
-use crate::pools::{Pool, pool};
+use crate::pools::{Lent, Pool, pool};
 use crate::replica::Replica;
 use crate::settings::PostgresSettings;
 use crate::tls::{PRIMARY, REPLICA, Server};
-use crate::unit::{Unit, Work, Writer, begin};
+use crate::unit::{FRESH, Unit, Work, Writer, begin};
+use crate::{migrate, partitions};
 
 /// How new a read must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +36,8 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Connects to a database that is migrated.
+    /// Connects to a database that is migrated, and makes the journal's next months: the hourly look at them may have been
+    /// long ago.
     ///
     /// # Errors
     /// [`OpenError`] says what to do.
@@ -45,7 +46,11 @@ impl Postgres {
             Ok(Connector::new(Server::parse(PRIMARY, &settings.url)?, role, &settings))
         };
         let writers = connector(Role::Writer)?;
-        migrate::check(&mut writers.connect().await?, writers.whom()).await?;
+        let mut connection = writers.connect().await?;
+        migrate::check(&mut connection, writers.whom()).await?;
+        prepare(&mut connection)
+            .await
+            .map_err(|e| OpenError::server(writers.whom(), "the current month of the journal cannot be made", e))?;
         let replica = match &settings.replica_url {
             Some(url) => Some(Connector::new(Server::parse(REPLICA, url)?, Role::Reader, &settings)),
             None => None,
@@ -91,6 +96,30 @@ impl Postgres {
         read_on(&self.readers, work).await.map_err(Failure::into_port)
     }
 
+    /// Runs `work` that is one statement, which sees one consistent moment by itself: on the primary it costs one round trip,
+    /// and no transaction around it. It may run more than once.
+    pub(crate) async fn ask<T, F>(&self, freshness: Freshness, work: F) -> Result<T, PortError>
+    where
+        F: for<'c> AsyncFnOnce(&'c mut AsyncPgConnection) -> Result<T, Failure>
+            + for<'c> Work<&'c mut AsyncPgConnection, Result<T, Failure>, Running: Send>
+            + Clone
+            + Send,
+    {
+        if freshness == Freshness::Seen && self.replica.is_some() {
+            // How far the replica has come must be of the same moment.
+            return self.read(freshness, work).await;
+        }
+        metrics::counter!("lifecycle_reads_total", "source" => "primary").increment(1);
+        ask_on(&self.readers, work).await.map_err(Failure::into_port)
+    }
+
+    /// A connection to the primary for work that may take long, and that stands in nobody's way.
+    pub(crate) async fn for_long(&self) -> Result<AsyncPgConnection, PortError> {
+        let mut connection = Box::pin(self.writer.pool.manager().connect()).await.map_err(unavailable)?;
+        take_time(&mut connection).await.map_err(|error| Failure::from(error).into_port())?;
+        Ok(connection)
+    }
+
     /// Runs `work` in one commit, which happens as a whole or not at all, whether or not anybody waits for it.
     pub(crate) async fn write<T, F>(&self, work: F) -> Result<T, PortError>
     where
@@ -101,6 +130,43 @@ impl Postgres {
             + 'static,
     {
         self.writer.run(work).await.map_err(Failure::into_port)
+    }
+}
+
+/// Makes the journal's months. Of those to come each has time until it begins; the current one must be there.
+async fn prepare(connection: &mut AsyncPgConnection) -> diesel::QueryResult<()> {
+    take_time(connection).await?;
+    let Err(error) = partitions::make(connection, partitions::AHEAD).await else { return Ok(()) };
+    tracing::warn!(error = &error as &dyn std::error::Error, "the journal's next months cannot be made yet");
+    partitions::make(connection, 1).await.map(drop)
+}
+
+/// Lets each statement take long. The connection is of its own, so that this does not stay with a pooled one.
+async fn take_time(connection: &mut AsyncPgConnection) -> diesel::QueryResult<()> {
+    connection.batch_execute("SET statement_timeout = '10min'").await
+}
+
+/// Runs `work`, which is one statement, on a connection of `pool`; again on another one where that turns out to be dead.
+async fn ask_on<T, F>(pool: &Pool, work: F) -> Result<T, Failure>
+where
+    F: for<'c> AsyncFnOnce(&'c mut AsyncPgConnection) -> Result<T, Failure>
+        + for<'c> Work<&'c mut AsyncPgConnection, Result<T, Failure>, Running: Send>
+        + Clone
+        + Send,
+{
+    let mut attempt = 1;
+    loop {
+        let mut connection = Lent::from(pool).await?;
+        let answer = work.clone()(&mut connection).await;
+        // After an error it is asked whether there is anybody still.
+        let alive = answer.is_ok() || connection.batch_execute("SELECT 1").await.is_ok();
+        if alive {
+            connection.give_back();
+        }
+        if alive || attempt == FRESH {
+            return answer;
+        }
+        attempt += 1;
     }
 }
 

@@ -32,7 +32,7 @@ const MOST_BUCKETS: i64 = 50_000;
 impl Queries for Postgres {
     async fn campaign(&self, key: &CampaignKey) -> Result<Option<Campaign>, PortError> {
         let key = key.clone();
-        self.read(Freshness::Now, async move |connection| {
+        self.ask(Freshness::Now, async move |connection| {
             Ok(find_campaign(connection, &key).await?.map(|(_, campaign)| campaign))
         })
         .await
@@ -59,7 +59,7 @@ impl Queries for Postgres {
 
     async fn history(&self, key: &CampaignKey, after: Position, limit: usize) -> Result<Vec<Record>, PortError> {
         let key = key.clone();
-        self.read(Freshness::Seen, async move |connection| {
+        self.ask(Freshness::Seen, async move |connection| {
             let rows = journal::table
                 .select(JournalRow::as_select())
                 .filter(journal::tenant.eq(key.tenant.as_str()).and(journal::campaign.eq(key.id.as_str())))
@@ -75,7 +75,7 @@ impl Queries for Postgres {
 
     async fn timer(&self, tenant: &TenantId, id: TimerId) -> Result<Option<TimerRow>, PortError> {
         let tenant = tenant.clone();
-        self.read(Freshness::Now, async move |connection| {
+        self.ask(Freshness::Now, async move |connection| {
             let row: Option<(TimerCore, TimerProgress, String)> = timers::table
                 .inner_join(campaigns::table)
                 .select((TimerCore::as_select(), TimerProgress::as_select(), campaigns::id))
@@ -112,7 +112,7 @@ impl Queries for Postgres {
             return Err(refused("a forecast needs buckets of a second or more").into_port());
         }
         let tenant = tenant.clone();
-        self.read(Freshness::Seen, async move |connection| {
+        self.ask(Freshness::Seen, async move |connection| {
             let counts = sql_query(FORECAST)
                 .bind::<Text, _>(tenant.as_str())
                 .bind::<Timestamptz, _>(from)

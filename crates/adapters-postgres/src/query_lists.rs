@@ -117,7 +117,7 @@ pub(crate) async fn timers(
     let limit = page.limit.clamp(1, MAX_PAGE);
     let tenant = tenant.clone();
     store
-        .read(Freshness::Seen, async move |connection| {
+        .ask(Freshness::Seen, async move |connection| {
             let rows = timer_rows(connection, &tenant, owner.as_ref(), filter, after, limit + 1).await?;
             let next = next_cursor(&rows, limit, |(core, ..)| timer_cursor(core));
             let items = rows.into_iter().take(limit).filter_map(|(core, progress, id)| {

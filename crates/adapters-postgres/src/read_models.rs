@@ -1,18 +1,18 @@
-//! The materialized views for dashboards: made anew, and summed up for gauges. What they show lives in `migrations`.
+//! The read models for dashboards: made anew or counted on, and summed up for gauges. What they show lives in `migrations`.
 
 use diesel::prelude::*;
 use diesel::sql_query;
-use diesel::sql_types::{BigInt, Text};
-use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
-use domain::Status;
+use diesel::sql_types::{BigInt, Text, Timestamptz};
+use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use domain::{Status, Timestamp};
 use ports::PortError;
 use ports::query::StatusCounts;
 
-use crate::failure::{Failure, unavailable};
+use crate::failure::Failure;
 use crate::postgres::{Freshness, Postgres};
 use crate::rows::{parse, uint};
 
-const VIEWS: [&str; 4] = ["campaign_counts", "pending_timers_by_hour", "fired_timers_by_hour", "transitions_by_hour"];
+const VIEWS: [&str; 2] = ["campaign_counts", "pending_timers_by_hour"];
 
 /// The whole store in a few numbers, over all tenants, as of the last refresh.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -24,6 +24,12 @@ pub struct Summary {
 }
 
 #[derive(QueryableByName)]
+struct Hour {
+    #[diesel(sql_type = Timestamptz)]
+    hour: Timestamp,
+}
+
+#[derive(QueryableByName)]
 struct Count {
     #[diesel(sql_type = Text)]
     name: String,
@@ -31,20 +37,30 @@ struct Count {
     count: i64,
 }
 
+/// Hour by hour, so that no snapshot is held for long; whoever is cut off goes on where it was.
+async fn count_hours(connection: &mut AsyncPgConnection) -> Result<(), Failure> {
+    let hours: Vec<Hour> = sql_query("SELECT lifecycle_open_hours() AS hour").load(connection).await?;
+    for Hour { hour } in hours {
+        sql_query("SELECT lifecycle_count_hour($1)").bind::<Timestamptz, _>(hour).execute(connection).await?;
+    }
+    Ok(())
+}
+
 impl Postgres {
-    /// Makes every view anew, while it can be read. One instance at a time; the second fails.
+    /// Makes every view anew, while it can be read, and counts the hours that are open. May be given up at any point, and
+    /// run by two at once: each view, and each hour, is one statement that commits by itself, and the second one waits.
     ///
     /// # Errors
-    /// [`PortError`]; the views before the one that failed are new.
+    /// [`PortError`]; what came before the one that failed is new.
     pub async fn refresh_read_models(&self) -> Result<(), PortError> {
-        // A connection of its own: it may take long, and its time limit must not stay with a pooled one.
-        let mut connection = Box::pin(self.writer.pool.manager().connect()).await.map_err(unavailable)?;
-        connection.batch_execute("SET statement_timeout = '10min'").await.map_err(|e| Failure::from(e).into_port())?;
+        let mut connection = self.for_long().await?;
+        // Nobody waits for what waits here: views are read meanwhile.
+        connection.batch_execute("SET lock_timeout = '1min'").await.map_err(|e| Failure::from(e).into_port())?;
         for view in VIEWS {
             let refresh = format!("REFRESH MATERIALIZED VIEW CONCURRENTLY {view}");
             connection.batch_execute(&refresh).await.map_err(|e| Failure::from(e).into_port())?;
         }
-        Ok(())
+        count_hours(&mut connection).await.map_err(Failure::into_port)
     }
 
     /// Sums the views up.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
-use diesel_async::RunQueryDsl;
+use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 use domain::{Campaign, CampaignKey, JsonText, OwnerId, Step, Timer, TimerId, TimerName, Timestamp};
 use ports::PortError;
 use ports::journal::{Entry, Record};
@@ -137,6 +137,9 @@ async fn portion(
 ) -> Result<(RebuildReport, Option<CampaignKey>), Failure> {
     let mut report = RebuildReport::default();
     case_rows::allow(&mut unit.connection, LIMIT).await?;
+    // Long logs are folded between two statements, and the journal's head is not held.
+    let idle = format!("SET LOCAL idle_in_transaction_session_timeout = {}", LIMIT.as_millis());
+    unit.connection.batch_execute(&idle).await?;
     let keys = case_rows::keys_after(&mut unit.connection, after, PORTION).await?;
     // What is read from here on is younger than the locks.
     case_rows::lock(&mut unit.connection, &keys).await?;

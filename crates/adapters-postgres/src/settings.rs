@@ -23,9 +23,11 @@ pub struct PostgresSettings {
     pub connect: Duration,
     /// The server gives up a statement that takes longer.
     pub statement: Duration,
-    /// The server gives up a statement that waits longer for a lock.
+    /// The server gives up a statement that waits longer for a lock; but for the journal's head, where all commits queue.
     pub lock: Duration,
-    /// The server ends a transaction that is left alone for so long.
+    /// The server ends a unit of work that is left alone for so long: a process that is frozen while it holds the
+    /// journal's head stops every commit of every instance until then. Decisions are pure and take milliseconds. Less than
+    /// `statement`, so that those who wait for the head outlast it.
     pub idle_in_transaction: Duration,
     /// This side gives up a unit of work that takes longer, with its connection.
     pub unit: Duration,
@@ -48,7 +50,7 @@ impl PostgresSettings {
             connect: Duration::from_secs(3),
             statement: Duration::from_secs(2),
             lock: Duration::from_millis(500),
-            idle_in_transaction: Duration::from_secs(3),
+            idle_in_transaction: Duration::from_secs(1),
             unit: Duration::from_secs(8),
             resume_retention: Duration::from_hours(7 * 24),
             outbox_retention: Duration::from_hours(7 * 24),

@@ -16,7 +16,7 @@ use crate::failure::{Failure, refused, unavailable, unknown};
 use crate::pools::{Lent, Pool};
 
 /// How often a connection that turns out to be dead is replaced before anything was done on it.
-const FRESH: usize = 3;
+pub(crate) const FRESH: usize = 3;
 
 /// An async closure whose future may move between threads. A bound that stable Rust has no shorter way to write.
 pub(crate) trait Work<A, R>: AsyncFnOnce(A) -> R + FnOnce(A) -> <Self as Work<A, R>>::Running {
@@ -59,7 +59,7 @@ pub(crate) struct Writer {
     limit: Duration,
     tasks: TaskTracker,
     wakeups: Arc<dyn Wakeups>,
-    /// Whether the last attempt to write something failed.
+    /// Whether the server said that it takes no writes, or has no room for them, and no fact was committed since.
     pub(crate) failing: AtomicBool,
     /// The highest position that this process has committed, or was told of.
     pub(crate) seen: AtomicU64,
@@ -177,7 +177,7 @@ impl Writer {
                 self.pool.retain(|_, _| false);
             }
             Failure::Port(PortError::Unavailable { source, .. } | PortError::Unknown { source, .. }) => {
-                if cannot_write(source.as_ref()) {
+                if has_no_room(source.as_ref()) {
                     self.failing.store(true, Ordering::Relaxed);
                 }
             }
@@ -199,13 +199,16 @@ pub(crate) async fn begin(pool: &Pool, how: &str) -> Result<Lent, Failure> {
     Err(dead.map_or_else(|| unavailable("no connection").into(), Failure::from))
 }
 
-/// Whether the server said that it cannot write: most often, its disk is full. diesel gives such errors no kind of their
-/// own; those with a time limit or a lock behind them go by.
-fn cannot_write(source: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
+/// What the server says when it has no room left: what the system told it, and what it advises.
+const NO_ROOM: [&str; 4] = ["No space left", "quota exceeded", "disk full", "free disk space"];
+
+/// Whether the server said that its disk is full. diesel keeps no code of such errors, so it is told by the text, as a
+/// server that speaks English has it. Any other error may be of one statement only, and says nothing of all writes.
+fn has_no_room(source: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
     match source.downcast_ref::<Error>() {
         Some(Error::DatabaseError(DatabaseErrorKind::Unknown, info)) => {
-            let text = info.message();
-            !["canceling", "deadlock", "terminating"].iter().any(|begin| text.starts_with(begin))
+            let said = [Some(info.message()), info.hint()];
+            said.into_iter().flatten().any(|text| NO_ROOM.iter().any(|sign| text.contains(sign)))
         }
         _ => false,
     }
@@ -330,6 +333,41 @@ mod tests {
         assert!(AtomicBool::load(&writer.failing, Ordering::Relaxed));
         assert_eq!(writer.pool.status().size, 0, "connections to it are kept");
         assert_eq!(rows(&database), "1");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn only_a_full_disk_is_told_as_failing_and_not_one_odd_statement() {
+        let (_database, writer) = writer(PLENTY);
+        let full = "DO $$ BEGIN RAISE EXCEPTION 'could not extend file \"base/1/2\": No space left on device' \
+            USING ERRCODE = 'disk_full', HINT = 'Check free disk space.'; END $$";
+        for (statement, failing) in [("SELECT 1/0", false), ("SELECT nothing()", false), (full, true)] {
+            let outcome = writer
+                .run(async move |unit: &mut Unit| {
+                    unit.connection.batch_execute(statement).await?;
+                    Ok(())
+                })
+                .await;
+            outcome.expect_err(statement);
+            assert_eq!(AtomicBool::load(&writer.failing, Ordering::Relaxed), failing, "{statement}");
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_unit_that_is_left_alone_is_ended_by_the_server_while_others_still_wait() {
+        let (database, writer) = writer(PLENTY);
+        let settings = PostgresSettings::new(database.url().into());
+        assert!(settings.idle_in_transaction < settings.statement);
+        let outcome = writer
+            .run(async move |unit: &mut Unit| {
+                insert(unit, 1).await?;
+                // Frozen: nothing but time makes the server end it.
+                tokio::time::sleep(settings.idle_in_transaction * 2).await;
+                Ok(insert(unit, 2).await?)
+            })
+            .await;
+        let error = outcome.expect_err("its session is gone").into_port();
+        assert!(matches!(error, PortError::Unavailable { .. }), "{error:?}");
+        assert_eq!(rows(&database), "0");
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,4 +1,5 @@
-//! What one instance does for all: the read models made anew, months of the journal made ahead and taken away.
+//! What one instance does for all: the read models made anew, months of the journal made ahead and taken away,
+//! instances of long ago forgotten.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -80,6 +81,7 @@ impl Upkeep for Months {
 
     async fn run(&self) -> Result<(), PortError> {
         self.postgres.make_months_ahead().await?;
+        self.postgres.forget_instances().await?;
         let Some(keep) = self.keep else { return Ok(()) };
         let now = self.postgres.status().await?.now;
         let keep = TimeDelta::from_std(keep).unwrap_or(TimeDelta::MAX);

@@ -106,6 +106,23 @@ async fn only_a_campaign_that_is_held_elsewhere_waits() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_commit_waits_for_the_head_of_the_journal_longer_than_for_any_other_lock() {
+    let fresh = Arc::new(Fresh::open().await);
+    let store: Arc<dyn Store> = fresh.postgres();
+    assert!(fresh.settings().lock < Duration::from_secs(1) && Duration::from_secs(1) < fresh.settings().statement);
+    let queue = tokio::task::spawn_blocking({
+        let fresh = Arc::clone(&fresh);
+        move || fresh.database.psql("BEGIN; SELECT FROM journal_head FOR UPDATE; SELECT pg_sleep(1); COMMIT")
+    });
+    let held = "SELECT count(*) FROM pg_stat_activity \
+        WHERE datname = current_database() AND state = 'active' AND query LIKE 'SELECT pg_sleep%'";
+    while !queue.is_finished() && fresh.database.psql(held) != "1" {}
+    let receipt = commit_facts(&store, vec![notice(now(&store).await, "patient")]).await;
+    assert_eq!(receipt.first_position, Some(Position(1)));
+    queue.await.expect("it slept");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn due_timers_of_a_campaign_that_is_held_elsewhere_are_passed_by() {
     let fresh = Fresh::open().await;
     let store: Arc<dyn Store> = fresh.postgres();

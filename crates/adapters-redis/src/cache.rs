@@ -5,8 +5,9 @@
 //! * A process that could not write, or whose connection was lost (the server behind it may be another one, or have
 //!   forgotten its last second), trusts nothing in the cache until it has emptied it: it raises the epoch, and entries of
 //!   older epochs are given to nobody.
-//! * Entries live for a minute, and at most so many as are set (H2): the oldest make room. The server itself is never
-//!   asked to evict anything.
+//! * Entries live for a minute, and at most so many as are set (H2): the oldest make room. Of those the version stays, as it
+//!   does of what was only told to be outdated: at most as many again, but none that was learned within [`REMEMBERED`] goes,
+//!   so that no reader, however slow, puts an older campaign back. The server itself is never asked to evict anything.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -16,10 +17,12 @@ use async_trait::async_trait;
 use domain::{Campaign, CampaignKey};
 use fred::error::Error;
 use fred::prelude::Value;
-use ports::cache::Cache;
+use ports::PortError;
+use ports::cache::{Cache, REMEMBERED};
 
+use crate::failure::writing;
 use crate::link::{Link, Script};
-use crate::names::{CACHE_ENTRY, CACHE_EPOCH, CACHE_INDEX, Names};
+use crate::names::{CACHE_ENTRY, CACHE_EPOCH, CACHE_INDEX, CACHE_VERSIONS, Names};
 use crate::settings::RedisSettings;
 use crate::values::{arg, text};
 
@@ -38,8 +41,11 @@ pub struct RedisCache {
     names: Names,
     epoch: String,
     index: String,
+    versions: String,
     wait: Duration,
     write_wait: Duration,
+    /// How long telling what is outdated may take: the world waits for it.
+    tell_wait: Duration,
     most: u32,
     /// A write failed since the cache was emptied last.
     failed: AtomicBool,
@@ -54,8 +60,10 @@ impl RedisCache {
             trusted_at: AtomicU64::new(0),
             epoch: names.of(CACHE_EPOCH),
             index: names.of(CACHE_INDEX),
+            versions: names.of(CACHE_VERSIONS),
             wait: settings.cache_wait,
             write_wait: settings.cache_write_wait,
+            tell_wait: settings.command_timeout,
             most: settings.cache_campaigns,
             failed: AtomicBool::new(false),
             link,
@@ -72,30 +80,32 @@ impl RedisCache {
         self.names.of(&format!("{CACHE_ENTRY}{}/{}", key.tenant.as_str(), key.id.as_str()))
     }
 
-    async fn write(&self, entries: Vec<(String, u64, String)>) {
-        if let Err(error) = self.try_write(&entries).await {
+    async fn write(&self, entries: Vec<(String, u64, String)>, within: Duration) -> Result<(), Error> {
+        let written = self.try_write(&entries, within).await;
+        if let Err(error) = &written {
             if !self.failed.swap(true, Ordering::AcqRel) {
                 tracing::warn!(error = %error, "the cache in Redis cannot be written; it is not read until it can");
             }
             metrics::counter!("lifecycle_cache_failures_total").increment(1);
         }
+        written
     }
 
-    async fn try_write(&self, entries: &[(String, u64, String)]) -> Result<(), Error> {
+    async fn try_write(&self, entries: &[(String, u64, String)], within: Duration) -> Result<(), Error> {
         if !self.is_trusted() {
             let losses = self.link.losses();
-            self.link.run_within(self.write_wait, &RAISE, vec![self.epoch.clone()], Vec::new()).await?;
+            self.link.run_within(within, &RAISE, vec![self.epoch.clone()], Vec::new()).await?;
             self.trusted_at.store(losses + 1, Ordering::Release);
             self.failed.store(false, Ordering::Release);
         }
         for chunk in entries.chunks(CHUNK) {
-            let mut keys = vec![self.epoch.clone(), self.index.clone()];
-            let mut args: Vec<Value> = vec![arg(LONGEST_STAY.as_millis()), arg(self.most)];
+            let mut keys = vec![self.epoch.clone(), self.index.clone(), self.versions.clone()];
+            let mut args: Vec<Value> = vec![arg(LONGEST_STAY.as_millis()), arg(REMEMBERED.as_millis()), arg(self.most)];
             for (key, version, body) in chunk {
                 keys.push(key.clone());
                 args.extend([arg(version), body.as_str().into()]);
             }
-            self.link.run_within(self.write_wait, &PUT, keys, args).await?;
+            self.link.run_within(within, &PUT, keys, args).await?;
         }
         Ok(())
     }
@@ -130,14 +140,16 @@ impl Cache for RedisCache {
     async fn put(&self, campaigns: Vec<Arc<Campaign>>) {
         if !campaigns.is_empty() {
             let entry = |c: &Arc<Campaign>| (self.entry(&c.key), c.version, wire::stored::encode_campaign(c));
-            self.write(campaigns.iter().map(entry).collect()).await;
+            // What cannot be kept is told by `write`, and read from the store.
+            let _ = self.write(campaigns.iter().map(entry).collect(), self.write_wait).await;
         }
     }
 
-    async fn outdated(&self, versions: Vec<(CampaignKey, u64)>) {
-        if !versions.is_empty() {
-            let entry = |(key, version): &(CampaignKey, u64)| (self.entry(key), *version, String::new());
-            self.write(versions.iter().map(entry).collect()).await;
+    async fn outdated(&self, versions: Vec<(CampaignKey, u64)>) -> Result<(), PortError> {
+        if versions.is_empty() {
+            return Ok(());
         }
+        let entry = |(key, version): &(CampaignKey, u64)| (self.entry(key), *version, String::new());
+        self.write(versions.iter().map(entry).collect(), self.tell_wait).await.map_err(writing)
     }
 }

@@ -10,7 +10,6 @@ use fred::types::Message;
 use ports::journal::Position;
 use ports::wakeups::{Hint, Wakeups};
 use tokio::sync::broadcast::error::RecvError;
-use tokio_util::sync::CancellationToken;
 
 use crate::link::{Link, lock};
 use crate::marks::Marks;
@@ -54,13 +53,12 @@ impl Ears {
         self.link.client().subscribe(vec![self.marks_channel.clone(), self.hints_channel.clone()]).await
     }
 
-    pub(crate) async fn listen(self: Arc<Self>, stop: CancellationToken) {
+    pub(crate) async fn listen(self: Arc<Self>) {
         let (mut messages, mut reconnects) = (self.link.client().message_rx(), self.link.client().reconnect_rx());
         let mut is_open = true;
         loop {
             tokio::select! {
                 biased;
-                () = stop.cancelled() => return,
                 message = messages.recv() => match message {
                     Ok(message) => self.hear(&message),
                     Err(RecvError::Lagged(_)) => self.missed(),

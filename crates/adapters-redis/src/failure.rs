@@ -8,6 +8,9 @@ pub(crate) const REDIS: &str = "Redis";
 
 /// Of a call that changes nothing.
 pub(crate) fn reading(error: Error) -> PortError {
+    if is_fenced(&error) {
+        return PortError::Contended { what: "the inbound stream in Redis" };
+    }
     if is_refusal(&error) {
         return PortError::Refused { what: REDIS, detail: error.to_string() };
     }
@@ -32,6 +35,11 @@ pub(crate) fn odd(detail: impl Into<String>) -> PortError {
 /// Whether the group is not there (any more): the answer to a call, or to one that was waiting when it vanished.
 pub(crate) fn is_group_lost(error: &Error) -> bool {
     error.details().starts_with("NOGROUP") || error.details().starts_with("UNBLOCKED")
+}
+
+/// Whether the call came from a consumer that another one has taken over from.
+fn is_fenced(error: &Error) -> bool {
+    error.details().starts_with("FENCED")
 }
 
 fn is_refusal(error: &Error) -> bool {

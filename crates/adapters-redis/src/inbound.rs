@@ -5,6 +5,10 @@
 //! that are told twice are met by the inbox, events that are skipped are lost for ever. Reading never waits in the server
 //! without a limit, and waits on a connection of its own. What was handed out by an answer that got lost on its way is
 //! found by reading one's own pending entries before any new ones.
+//!
+//! Every entry is handed out and acknowledged by a script that knows the highest term (I7). So waiting is only that: it
+//! reads past the group, and what it finds is news that there is something to take. A server that lost its data has lost
+//! the highest term as well; whoever consumes tells it again within its next wait.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
@@ -22,7 +26,7 @@ use tokio::time::Instant;
 use crate::entries::{appended_at, decode, delivery, is_id, to_args};
 use crate::failure::{is_group_lost, odd, reading, writing};
 use crate::link::{Link, Script, lock};
-use crate::names::{INBOUND, Names};
+use crate::names::{INBOUND, INBOUND_TERM, Names};
 use crate::values::{arg, list, text};
 
 /// The consumer group of this service.
@@ -38,8 +42,10 @@ const MOST_PENDING: usize = 100_000;
 /// How many entries are appended at once.
 const APPEND_CHUNK: usize = 500;
 
-static TAKE: Script = Script::new(include_str!("scripts/take.lua"));
-static CLAIM: Script = Script::new(include_str!("scripts/claim.lua"));
+static TAKE: Script = Script::new(concat!(include_str!("scripts/term.lua"), include_str!("scripts/take.lua")));
+static CLAIM: Script = Script::new(concat!(include_str!("scripts/term.lua"), include_str!("scripts/claim.lua")));
+static ACKNOWLEDGE: Script =
+    Script::new(concat!(include_str!("scripts/term.lua"), include_str!("scripts/acknowledge.lua")));
 static OLDEST: Script = Script::new(include_str!("scripts/oldest.lua"));
 
 /// [`Inbound`] on a stream.
@@ -49,6 +55,8 @@ pub struct RedisInbound {
     reader: Arc<Link>,
     waiting: tokio::sync::Mutex<()>,
     stream: String,
+    /// Where the highest term is.
+    term: String,
     handed: Mutex<Handed>,
 }
 
@@ -62,8 +70,8 @@ struct Handed {
 
 impl RedisInbound {
     pub(crate) fn new(commands: Arc<Link>, reader: Arc<Link>, names: &Names) -> Self {
-        let stream = names.of(INBOUND);
-        Self { commands, reader, waiting: tokio::sync::Mutex::default(), stream, handed: Mutex::default() }
+        let (stream, term) = (names.of(INBOUND), names.of(INBOUND_TERM));
+        Self { commands, reader, waiting: tokio::sync::Mutex::default(), stream, term, handed: Mutex::default() }
     }
 
     /// Makes the group unless it is there; answers whether it was made.
@@ -88,43 +96,46 @@ impl RedisInbound {
         Ok(())
     }
 
-    /// New entries that are there now.
-    async fn take(&self, consumer: &str, max: usize) -> Result<Vec<Delivery>, PortError> {
-        loop {
-            let args = vec![GROUP.into(), consumer.into(), arg(max), arg(MOST_BYTES)];
-            match self.commands.run(&TAKE, vec![self.stream.clone()], args).await {
-                Ok(entries) => return list(entries).into_iter().map(delivery).collect(),
-                Err(error) => self.recover(error).await?,
-            }
-        }
+    /// What the consumer's scripts work on.
+    fn keys(&self) -> Vec<String> {
+        vec![self.stream.clone(), self.term.clone()]
     }
 
-    /// The next entry, waited for until `until`.
-    async fn wait(&self, consumer: &str, until: Instant) -> Result<Vec<Delivery>, PortError> {
-        let _one_at_a_time = self.waiting.lock().await;
+    /// New entries that are there now; if there are none, also the id that was handed out last.
+    async fn take(&self, consumer: &str, term: u64, max: usize) -> Result<(Vec<Delivery>, String), PortError> {
         loop {
-            let left = until.saturating_duration_since(Instant::now()).min(LONGEST_BLOCK);
-            if left < Duration::from_millis(1) {
-                return Ok(Vec::new()); // zero would mean: for ever
-            }
-            let block = left.as_millis().to_string();
-            let args = ["GROUP", GROUP, consumer, "COUNT", "1", "BLOCK", &block, "STREAMS", &self.stream, ">"];
-            match self.reader.wait("XREADGROUP", args.map(Value::from).to_vec(), left + GRACE).await {
-                Ok(Value::Null) => {}
+            let args = vec![arg(term), GROUP.into(), consumer.into(), arg(max), arg(MOST_BYTES)];
+            match self.commands.run(&TAKE, self.keys(), args).await {
                 Ok(answer) => {
-                    let streams = list(answer);
-                    let entries = streams.into_iter().flat_map(list).nth(1).unwrap_or(Value::Null);
-                    return list(entries).into_iter().map(delivery).collect();
+                    let [entries, last] =
+                        <[Value; 2]>::try_from(list(answer)).map_err(|_| odd("an answer about new entries"))?;
+                    let entries = list(entries).into_iter().map(delivery).collect::<Result<_, _>>()?;
+                    return Ok((entries, text(&last).unwrap_or_default()));
                 }
                 Err(error) => self.recover(error).await?,
             }
         }
     }
 
+    /// Waits until there is an entry behind `last`, or until `until`, or for as long as the server should wait at once.
+    /// Hands out nothing.
+    async fn wait(&self, last: &str, until: Instant) -> Result<(), PortError> {
+        let _one_at_a_time = self.waiting.lock().await;
+        let left = until.saturating_duration_since(Instant::now()).min(LONGEST_BLOCK);
+        if left < Duration::from_millis(1) {
+            return Ok(()); // zero would mean: for ever
+        }
+        let block = left.as_millis().to_string();
+        let args = ["COUNT", "1", "BLOCK", &block, "STREAMS", &self.stream, last];
+        self.reader.wait("XREAD", args.map(Value::from).to_vec(), left + GRACE).await.map_err(reading)?;
+        Ok(())
+    }
+
     /// Entries that are pending with `owner`, or with anybody, for `idle` or longer.
     async fn claim(
         &self,
         consumer: &str,
+        term: u64,
         owner: Option<&str>,
         idle: Duration,
         max: usize,
@@ -133,6 +144,7 @@ impl RedisInbound {
         let mut from = "-".to_owned();
         while got.len() < max {
             let args = vec![
+                arg(term),
                 GROUP.into(),
                 consumer.into(),
                 arg(idle.as_millis()),
@@ -141,7 +153,7 @@ impl RedisInbound {
                 from.as_str().into(),
                 owner.unwrap_or_default().into(),
             ];
-            let answer = match self.commands.run(&CLAIM, vec![self.stream.clone()], args).await {
+            let answer = match self.commands.run(&CLAIM, self.keys(), args).await {
                 Ok(answer) => answer,
                 Err(error) => {
                     self.recover(error).await?;
@@ -162,8 +174,8 @@ impl RedisInbound {
     }
 
     /// What `consumer` has pending without ever having seen it.
-    async fn unseen(&self, consumer: &str) -> Result<Vec<Delivery>, PortError> {
-        let own = self.claim(consumer, Some(consumer), Duration::ZERO, MOST_PENDING).await?;
+    async fn unseen(&self, consumer: &str, term: u64) -> Result<Vec<Delivery>, PortError> {
+        let own = self.claim(consumer, term, Some(consumer), Duration::ZERO, MOST_PENDING).await?;
         let handed = lock(&self.handed);
         Ok(own.into_iter().filter(|delivery| !handed.ids.contains(&delivery.id.0)).collect())
     }
@@ -195,12 +207,12 @@ impl Inbound for RedisInbound {
         if ids.len() == entries.len() { Ok(ids) } else { Err(odd("ids of appended entries are missing")) }
     }
 
-    async fn fetch(&self, consumer: &str, max: usize, wait: Duration) -> Result<Vec<Delivery>, PortError> {
+    async fn fetch(&self, consumer: &str, term: u64, max: usize, wait: Duration) -> Result<Vec<Delivery>, PortError> {
         let max = max.clamp(1, MAX_BATCH);
         // Until this call has ended well, something may have been handed out that nobody has seen.
         let is_settled = lock(&self.handed).settled.remove(consumer);
         if !is_settled {
-            let mut unseen = self.unseen(consumer).await?;
+            let mut unseen = self.unseen(consumer, term).await?;
             if !unseen.is_empty() {
                 if unseen.len() <= max {
                     self.settle(consumer);
@@ -210,20 +222,19 @@ impl Inbound for RedisInbound {
             }
         }
         let until = Instant::now() + wait.min(Duration::from_hours(1));
-        let mut got = self.take(consumer, max).await?;
-        if got.is_empty() && !wait.is_zero() {
-            got = self.wait(consumer, until).await?;
-            if !got.is_empty() && max > 1 {
-                // It is seldom alone.
-                got.extend(self.take(consumer, max - 1).await?);
+        let got = loop {
+            let (got, last) = self.take(consumer, term, max).await?;
+            if !got.is_empty() || until.saturating_duration_since(Instant::now()) < Duration::from_millis(1) {
+                break got;
             }
-        }
+            self.wait(&last, until).await?;
+        };
         self.settle(consumer);
         Ok(self.hand_out(got))
     }
 
-    async fn reclaim(&self, consumer: &str, idle: Duration, max: usize) -> Result<Vec<Delivery>, PortError> {
-        let got = self.claim(consumer, None, idle, max).await?;
+    async fn reclaim(&self, consumer: &str, term: u64, idle: Duration, max: usize) -> Result<Vec<Delivery>, PortError> {
+        let got = self.claim(consumer, term, None, idle, max).await?;
         if idle.is_zero() && got.len() < max {
             // That was everything: what else was handed out has been dealt with, by whomever.
             lock(&self.handed).ids.clear();
@@ -231,15 +242,15 @@ impl Inbound for RedisInbound {
         Ok(self.hand_out(got))
     }
 
-    async fn acknowledge(&self, ids: &[EntryId]) -> Result<(), PortError> {
+    async fn acknowledge(&self, term: u64, ids: &[EntryId]) -> Result<(), PortError> {
         for chunk in ids.chunks(APPEND_CHUNK) {
             let known: Vec<&str> = chunk.iter().map(|id| id.0.as_str()).filter(|id| is_id(id)).collect();
             if known.is_empty() {
                 continue;
             }
-            let args =
-                [self.stream.as_str(), GROUP].into_iter().chain(known.iter().copied()).map(Value::from).collect();
-            self.commands.call("XACK", args).await.map_err(writing)?;
+            let ids = known.iter().copied().map(Value::from);
+            let args = [arg(term), GROUP.into()].into_iter().chain(ids).collect();
+            self.commands.run(&ACKNOWLEDGE, self.keys(), args).await.map_err(writing)?;
             let mut handed = lock(&self.handed);
             for id in known {
                 handed.ids.remove(id);

@@ -12,10 +12,11 @@ use fred::prelude::Value;
 use fred::types::config::Options;
 use fred::types::{ClusterHash, ConnectHandle, CustomCommand};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 /// How often the watchdog looks.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long is waited for a connection to be replaced; the driver goes on by itself.
+const REPLACE_WITHIN: Duration = Duration::from_secs(1);
 
 /// A script and, once the server knows it, the name that it goes by.
 pub(crate) struct Script {
@@ -169,9 +170,9 @@ impl Link {
         answer
     }
 
-    /// Watches until `stop`: counts losses, and replaces a connection that is silent for longer than `silence`. A link
+    /// Watches: counts losses, and replaces a connection that is silent for longer than `silence`. A link
     /// that waits in the server (`asks` is false) is not asked whether it lives; whoever waits there looks after it.
-    pub(crate) async fn watch(self: Arc<Self>, silence: Duration, asks: bool, stop: CancellationToken) {
+    pub(crate) async fn watch(self: Arc<Self>, silence: Duration, asks: bool) {
         let (mut errors, mut reconnects) = (self.client.error_rx(), self.client.reconnect_rx());
         let mut looks = tokio::time::interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -179,7 +180,6 @@ impl Link {
         loop {
             tokio::select! {
                 biased;
-                () = stop.cancelled() => return,
                 error = errors.recv() => {
                     self.losses.fetch_add(1, Ordering::AcqRel);
                     // Each attempt to connect again fails with an error, too.
@@ -224,7 +224,9 @@ impl Link {
         tracing::warn!(role = self.role, why, "the connection to Redis is replaced");
         metrics::counter!("lifecycle_redis_replaced_total", "role" => self.role).increment(1);
         *lock(&self.heard) = Instant::now();
-        if let Err(error) = self.client.force_reconnection().await {
+        // First: nobody is to trust the next connection as if it were this one.
+        self.losses.fetch_add(1, Ordering::AcqRel);
+        if let Ok(Err(error)) = tokio::time::timeout(REPLACE_WITHIN, self.client.force_reconnection()).await {
             tracing::warn!(role = self.role, error = %error, "the connection to Redis cannot be replaced");
         }
     }

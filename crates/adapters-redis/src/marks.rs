@@ -7,7 +7,6 @@ use std::time::Duration;
 use fred::prelude::Value;
 use ports::journal::Position;
 use tokio::sync::{Notify, watch};
-use tokio_util::sync::CancellationToken;
 
 use crate::link::Link;
 use crate::names::{MARK, Names};
@@ -73,11 +72,10 @@ impl Marks {
         }
     }
 
-    pub(crate) async fn keep_looking(self: Arc<Self>, stop: CancellationToken) {
+    pub(crate) async fn keep_looking(self: Arc<Self>) {
         loop {
             tokio::select! {
                 biased;
-                () = stop.cancelled() => return,
                 () = self.look.notified() => {}
                 () = tokio::time::sleep(LOOK_EVERY) => {}
             }

@@ -4,6 +4,8 @@ use crate::connect::ConnectError;
 
 /// Events from other services.
 pub(crate) const INBOUND: &str = "campaign-events";
+/// The highest term in which a consumer of [`INBOUND`] was served.
+pub(crate) const INBOUND_TERM: &str = "lifecycle:inbound-term";
 /// Entries that could not be processed.
 pub(crate) const DEAD_LETTERS: &str = "campaign-events:dlq";
 /// What live clients see.
@@ -20,6 +22,8 @@ pub(crate) const HINTS_CHANNEL: &str = "lifecycle:hints";
 pub(crate) const CACHE_EPOCH: &str = "lifecycle:cache-epoch";
 /// Which campaigns are in the cache, oldest first.
 pub(crate) const CACHE_INDEX: &str = "lifecycle:cache-index";
+/// Of which campaigns the cache knows only the version, oldest first.
+pub(crate) const CACHE_VERSIONS: &str = "lifecycle:cache-versions";
 /// Before the name of a cached campaign.
 pub(crate) const CACHE_ENTRY: &str = "lifecycle:cache:";
 /// Before the name of a rate limit.
@@ -77,7 +81,15 @@ mod tests {
     fn on_a_cluster_all_keys_share_one_slot() {
         for prefix in ["", "prod:"] {
             let names = Names::new(prefix, true).expect("a fine prefix");
-            for name in OUTBOUND.iter().chain(&[INBOUND, DEAD_LETTERS, MARK, CACHE_EPOCH]) {
+            for name in OUTBOUND.iter().chain(&[
+                INBOUND,
+                INBOUND_TERM,
+                CACHE_INDEX,
+                CACHE_VERSIONS,
+                DEAD_LETTERS,
+                MARK,
+                CACHE_EPOCH,
+            ]) {
                 let full = names.of(name);
                 assert!(full.ends_with(name));
                 assert_eq!(Some(fred::util::redis_keyslot(full.as_bytes())), names.slot(), "{full}");

@@ -33,7 +33,7 @@ use ports::journal::{Position, Record};
 use crate::failure::{REDIS, odd, writing};
 use crate::link::{Link, Script};
 use crate::marks::Marks;
-use crate::names::{MARK, MARKS_CHANNEL, Names, OUTBOUND};
+use crate::names::{INBOUND_TERM, MARK, MARKS_CHANNEL, Names, OUTBOUND};
 use crate::told::{self, Entry};
 use crate::values::{arg, list, number, text};
 
@@ -52,22 +52,26 @@ pub struct RedisPublisher {
     link: Arc<Link>,
     marks: Arc<Marks>,
     keys: Vec<String>,
+    /// Where the consumers' highest term is.
+    inbound_term: String,
     channel: String,
 }
 
 impl RedisPublisher {
     pub(crate) fn new(link: Arc<Link>, marks: Arc<Marks>, names: &Names) -> Self {
         let keys = std::iter::once(MARK).chain(OUTBOUND).map(|name| names.of(name)).collect();
-        Self { link, marks, keys, channel: names.of(MARKS_CHANNEL) }
+        Self { link, marks, keys, inbound_term: names.of(INBOUND_TERM), channel: names.of(MARKS_CHANNEL) }
     }
 
     /// Deletes the outbound streams and the mark: the world knows nothing any more and is told again, from where the outbox
-    /// begins. Consumer groups on the streams go with them.
+    /// begins. Consumer groups on the streams go with them, and so does the consumers' highest term: terms of a database from
+    /// a backup begin lower.
     ///
     /// # Errors
     /// [`PortError`].
     pub async fn erase(&self) -> Result<(), PortError> {
-        self.link.run(&ERASE, self.keys.clone(), Vec::new()).await.map_err(writing)?;
+        let keys = [self.keys.as_slice(), std::slice::from_ref(&self.inbound_term)].concat();
+        self.link.run(&ERASE, keys, Vec::new()).await.map_err(writing)?;
         self.marks.is(Position::START);
         Ok(())
     }
@@ -102,7 +106,8 @@ impl Publisher for RedisPublisher {
     async fn told(&self) -> Result<Told, PortError> {
         let names = OUTBOUND.map(Value::from).to_vec();
         let answer = self.link.run(&TOP, self.keys.clone(), names).await.map_err(writing)?;
-        let [verdict, one, two, fact] = <[Value; 4]>::try_from(list(answer)).map_err(|_| odd("an answer about the mark"))?;
+        let [verdict, one, two, fact] =
+            <[Value; 4]>::try_from(list(answer)).map_err(|_| odd("an answer about the mark"))?;
         if text(&verdict).as_deref() == Some("foreign") {
             let (stream, id) = (text(&one).unwrap_or_default(), text(&two).unwrap_or_default());
             return Err(odd(format!(
@@ -116,8 +121,12 @@ impl Publisher for RedisPublisher {
         if position < before {
             tracing::warn!(from = before, to = position, "an outbound stream was lost in Redis and is told again");
             metrics::counter!("lifecycle_published_rewinds_total").increment(1);
+            self.marks.is(Position(position));
+        } else {
+            // No further down: somebody may have gone on while this answer was on its way. What was lost with the mark
+            // itself is seen by who looks at the mark.
+            self.marks.is_at_least(Position(position));
         }
-        self.marks.is(Position(position));
         let fact = text(&fact).filter(|fact| !fact.is_empty());
         let fact = fact.map(|fact| fact.parse().map_err(|_| odd("the mark names no fact"))).transpose()?;
         Ok(Told { position: Position(position), fact })

@@ -95,13 +95,19 @@ impl Redis {
         ears.open().await.map_err(|error| connector.explain(error))?;
         marks.look().await;
         let (tasks, stop) = (TaskTracker::new(), stop.child_token());
-        for (link, asks) in [(&commands, true), (&reader, false), (&listener, true)] {
-            tasks.spawn(Arc::clone(link).watch(settings.silence, asks, stop.clone()));
-        }
-        tasks.spawn(Arc::clone(&marks).keep_looking(stop.clone()));
-        tasks.spawn(Arc::clone(&ears).listen(stop.clone()));
         let settings = RedisSettings { instance, ..settings };
-        Ok(Arc::new(Self { settings, names, findings, commands, reader, listener, inbound, marks, ears, tasks, stop }))
+        let redis = Self { settings, names, findings, commands, reader, listener, inbound, marks, ears, tasks, stop };
+        for (link, asks) in [(&redis.commands, true), (&redis.reader, false), (&redis.listener, true)] {
+            redis.until_stopped(Arc::clone(link).watch(redis.settings.silence, asks));
+        }
+        redis.until_stopped(Arc::clone(&redis.marks).keep_looking());
+        redis.until_stopped(Arc::clone(&redis.ears).listen());
+        Ok(Arc::new(redis))
+    }
+
+    /// Runs `task` in the background. It is given up wherever it waits: a server that does not answer holds up no end.
+    fn until_stopped(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(self.stop.clone().run_until_cancelled_owned(task));
     }
 
     /// What was noticed about this Redis at the start.
@@ -137,9 +143,8 @@ impl Redis {
             Arc::clone(&self.commands),
             self.names.clone(),
             self.settings.instance.clone(),
-            self.stop.clone(),
         );
-        self.tasks.spawn(calling);
+        self.until_stopped(calling);
         shared
     }
 
@@ -177,8 +182,10 @@ impl Redis {
         self.stop.cancel();
         self.tasks.close();
         self.tasks.wait().await;
-        for link in [&self.reader, &self.listener, &self.commands] {
-            link.close(CLOSE_WITHIN).await;
-        }
+        tokio::join!(
+            self.reader.close(CLOSE_WITHIN),
+            self.listener.close(CLOSE_WITHIN),
+            self.commands.close(CLOSE_WITHIN)
+        );
     }
 }

@@ -8,7 +8,6 @@ use domain::Timestamp;
 use fred::prelude::Value;
 use ports::wakeups::{Hint, Sleeper, Wakeups};
 use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
 
 use crate::link::{Link, lock};
 use crate::names::{HINTS_CHANNEL, Names};
@@ -87,10 +86,11 @@ impl SharedWakeups {
         Arc::new(Self { local, waiting: Mutex::default(), news: Notify::new() })
     }
 
-    /// Calls out until `stop`.
-    pub(crate) async fn call_out(self: Arc<Self>, link: Arc<Link>, names: Names, me: String, stop: CancellationToken) {
+    /// Calls out.
+    pub(crate) async fn call_out(self: Arc<Self>, link: Arc<Link>, names: Names, me: String) {
         let channel = names.of(HINTS_CHANNEL);
-        while stop.run_until_cancelled(self.news.notified()).await.is_some() {
+        loop {
+            self.news.notified().await;
             let hints = std::mem::take(&mut *lock(&self.waiting));
             if hints != Hints::default() {
                 let args: Vec<Value> = vec![channel.as_str().into(), hints.write(&me).into()];

@@ -19,6 +19,8 @@ pub(crate) struct Claim {
     holder: String,
     /// The last yes.
     granted: Option<Instant>,
+    /// The term of the last yes.
+    term: u64,
 }
 
 /// What asking came to.
@@ -34,7 +36,7 @@ pub(crate) enum Standing {
 
 impl Claim {
     pub(crate) fn new(leases: Arc<dyn Leases>, name: &'static str, holder: &str) -> Self {
-        Self { leases, name, holder: holder.to_owned(), granted: None }
+        Self { leases, name, holder: holder.to_owned(), granted: None, term: 0 }
     }
 
     /// Whether the lease is ours; asks when the last yes is not fresh any more.
@@ -45,20 +47,25 @@ impl Claim {
         // From before the question on, so that we never believe in it longer than the store does.
         let asked = Instant::now();
         let before = self.granted.take();
-        let term = self.leases.hold(self.name, &self.holder, LASTING).await?;
-        if term.is_none() {
+        let Some(term) = self.leases.hold(self.name, &self.holder, LASTING).await? else {
             if before.is_some() {
                 tracing::warn!(lease = self.name, "somebody else has taken over");
             }
             return Ok(Standing::None);
-        }
+        };
         self.granted = Some(asked);
-        // Within its time nobody else can have had it in between.
-        let kept = before.is_some_and(|at| asked.duration_since(at) < LASTING);
+        // In one term nobody else can have had it in between.
+        let kept = before.is_some() && term == self.term;
+        self.term = term;
         if !kept {
             tracing::info!(lease = self.name, term, "this instance holds the lease");
         }
         Ok(if kept { Standing::Kept } else { Standing::New })
+    }
+
+    /// The term in which the lease is, or was, ours. Who is served in the name of it must refuse earlier ones.
+    pub(crate) fn term(&self) -> u64 {
+        self.term
     }
 
     /// Gives the lease back, so that the next one need not wait for its end.

@@ -1,8 +1,9 @@
 //! The consumer: reads events of other services, handles them, and acknowledges them after the commit.
 //!
 //! Of many instances one consumes at a time: a consumer group hands events of one campaign to whoever asks, and two
-//! instances could apply them in the wrong order. Who takes over begins with what its predecessor had not finished; what
-//! that one, should it only have been frozen, still does is met by the inbox.
+//! instances could apply them in the wrong order. Who takes over begins with what its predecessor had not finished. That one, should it
+//! only have been frozen, is handed nothing more (the stream knows the term of the lease, rule I7 of its port), and what it
+//! still does with what it had is met by the inbox.
 //!
 //! An event about a campaign that is not known yet waits for its create (behind it, later events about the same campaign
 //! wait too, so that the last word stays the last); after the retry window it is a dead letter.
@@ -98,7 +99,8 @@ impl Consumer {
 
     /// Consumes until `shutdown`. What is not dealt with then stays pending and comes again.
     pub async fn run(&self, shutdown: CancellationToken) {
-        let mut room = self.empty_room();
+        // None until what was pending when the claim became ours is dealt with.
+        let mut room = None;
         let mut next_take_over = self.parts.clock.now();
         let mut claim = Claim::new(Arc::clone(&self.parts.leases), "events", &self.name);
         while !shutdown.is_cancelled() {
@@ -110,6 +112,13 @@ impl Consumer {
             let pause = match result {
                 Ok(true) => None,
                 Ok(false) => Some(ASK_EVERY),
+                Err(PortError::Contended { what }) => {
+                    tracing::warn!(what, "events are consumed by somebody else, or in a later term; asking again");
+                    room = None;
+                    // If it is ours all the same, the terms have gone back (a database from a backup): the next is higher.
+                    claim.give_back().await;
+                    Some(ASK_EVERY)
+                }
                 Err(error) => {
                     tracing::error!(error = &error as &dyn std::error::Error, "events cannot be consumed");
                     Some(Duration::from_millis(500))
@@ -126,64 +135,65 @@ impl Consumer {
         claim.give_back().await;
     }
 
-    fn empty_room(&self) -> WaitingRoom {
-        WaitingRoom::new(self.settings.retry_window, self.settings.waiting)
-    }
-
     /// One round, if consuming is ours to do; answers whether it is.
     async fn round(
         &self,
         claim: &mut Claim,
-        room: &mut WaitingRoom,
+        room: &mut Option<WaitingRoom>,
         next_take_over: &mut domain::Timestamp,
     ) -> Result<bool, PortError> {
         match claim.standing().await? {
             Standing::None => {
-                // Whoever consumes now has them, too.
-                *room = self.empty_room();
+                // Whoever consumes now has what waits, too.
+                *room = None;
                 self.heartbeat.beat(self.parts.clock.now());
                 return Ok(false);
             }
-            Standing::New => {
-                *room = self.empty_room();
-                self.take_over(room).await?;
-            }
+            Standing::New => *room = None,
             Standing::Kept => {}
         }
+        let term = claim.term();
+        let room = match room {
+            Some(room) => room,
+            None => room.insert(self.take_over(term).await?),
+        };
         let now = self.parts.clock.now();
         let mut deliveries = Vec::new();
         if now >= *next_take_over {
             let idle = self.settings.take_over_after;
-            let taken = self.parts.inbound.reclaim(&self.name, idle, self.settings.batch).await?;
+            let taken = self.parts.inbound.reclaim(&self.name, term, idle, self.settings.batch).await?;
             deliveries.extend(taken.into_iter().filter(|d| !room.holds(&d.id)));
             *next_take_over = now + chrono::TimeDelta::from_std(TAKE_OVER_EVERY).unwrap_or_default();
         }
         if deliveries.is_empty() {
             // No longer than the lease is fresh.
             let wait = room.next_try().map_or(ASK_EVERY, |at| (at - now).to_std().unwrap_or_default().min(ASK_EVERY));
-            deliveries = self.parts.inbound.fetch(&self.name, self.settings.batch, wait).await?;
+            deliveries = self.parts.inbound.fetch(&self.name, term, self.settings.batch, wait).await?;
         }
-        self.handle(room, deliveries).await?;
+        self.handle(room, term, deliveries).await?;
         self.heartbeat.beat(self.parts.clock.now());
         Ok(true)
     }
 
-    /// Takes everything that is pending with anybody, before anything new: events keep their order.
-    async fn take_over(&self, room: &mut WaitingRoom) -> Result<(), PortError> {
+    /// Takes everything that is pending with anybody, before anything new: events keep their order. Answers
+    /// what must wait.
+    async fn take_over(&self, term: u64) -> Result<WaitingRoom, PortError> {
+        let mut room = WaitingRoom::new(self.settings.retry_window, self.settings.waiting);
         loop {
             // What waits in the room is pending still, and comes first each time.
             let most = room.len() + self.settings.batch;
-            let taken = self.parts.inbound.reclaim(&self.name, Duration::ZERO, most).await?;
+            let taken = self.parts.inbound.reclaim(&self.name, term, Duration::ZERO, most).await?;
             let more = taken.len() >= most;
-            self.handle(room, taken.into_iter().filter(|d| !room.holds(&d.id)).collect()).await?;
+            let unknown = taken.into_iter().filter(|d| !room.holds(&d.id)).collect();
+            self.handle(&mut room, term, unknown).await?;
             if !more {
-                return Ok(());
+                return Ok(room);
             }
         }
     }
 
     /// Handles new deliveries and those whose time has come in the waiting room.
-    async fn handle(&self, room: &mut WaitingRoom, deliveries: Vec<Delivery>) -> Result<(), PortError> {
+    async fn handle(&self, room: &mut WaitingRoom, term: u64, deliveries: Vec<Delivery>) -> Result<(), PortError> {
         let now = self.parts.clock.now();
         let mut done: Vec<EntryId> = Vec::new();
         let mut dead = Vec::new();
@@ -231,7 +241,7 @@ impl Consumer {
             self.parts.dead_letters.add(dead).await?;
         }
         if !done.is_empty() {
-            self.parts.inbound.acknowledge(&done).await?;
+            self.parts.inbound.acknowledge(term, &done).await?;
         }
         Ok(())
     }

@@ -99,7 +99,7 @@ impl Relay {
             told = Told { position: last.position, fact: Some(last.fact.id) };
             let count = records.len();
             // First the cache: who hears of a step and then asks must not get the state before it.
-            parts.cache.outdated(versions(&records)).await;
+            parts.cache.outdated(versions(&records)).await?;
             parts.publisher.publish(records).await?;
             metrics::counter!("lifecycle_published_records_total").increment(count as u64);
             self.heartbeat.beat(parts.clock.now());

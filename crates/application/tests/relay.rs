@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use domain::{CampaignId, Event, Step, Trigger};
 use lifecycle_application::{Heartbeats, Relay, RelayParts};
+use ports::PortError;
 use ports::cache::MockCache;
 use ports::feed::{MockOutbox, MockPublisher, Told};
 use ports::journal::{Actor, CampaignStep, Cause, Entry, Fact, Position, Record};
@@ -113,7 +114,7 @@ async fn a_world_that_knows_nothing_is_told_from_where_the_outbox_begins() {
     publisher.expect_begin_after().times(1).withf(|begin| *begin == Position(5)).returning(|_| Ok(()));
     publisher.expect_publish().times(1).withf(|records| records.len() == 2).returning(|_| Ok(()));
     let mut cache = MockCache::new();
-    cache.expect_outdated().returning(|_| ());
+    cache.expect_outdated().returning(|_| Ok(()));
     run_once(parts(outbox, publisher, cache, granted())).await;
 }
 
@@ -138,6 +139,7 @@ async fn the_cache_knows_of_a_step_before_the_world_does() {
         versions.sort();
         let versions: Vec<_> = versions.iter().map(|(key, version)| format!("{}@{version}", key.id)).collect();
         order.lock().expect("not poisoned").push(format!("cache {versions:?}"));
+        Ok(())
     });
     run_once(parts(outbox, publisher, cache, granted())).await;
     assert_eq!(*told.lock().expect("not poisoned"), ["cache [\"a@3\", \"b@1\"]", "world [6, 7, 8]"]);
@@ -167,6 +169,20 @@ async fn what_was_not_told_for_longer_than_the_outbox_promises_is_told_all_the_s
     let mut publisher = told_up_to(5, Some(5));
     publisher.expect_publish().times(1).withf(|records| records[0].position == Position(6)).returning(|_| Ok(()));
     let mut cache = MockCache::new();
-    cache.expect_outdated().returning(|_| ());
+    cache.expect_outdated().returning(|_| Ok(()));
+    run_once(parts(outbox, publisher, cache, granted())).await;
+}
+
+/// It was so once: the cache could not be told, and the world was told all the same.
+#[tokio::test]
+async fn nothing_is_published_of_which_the_cache_could_not_be_told() {
+    let mut outbox = MockOutbox::new();
+    outbox
+        .expect_read()
+        .returning(|after, _| Ok([step(6, "a", 2)].into_iter().filter(|r| r.position > after).collect()));
+    let mut publisher = told_up_to(5, Some(5));
+    publisher.expect_publish().never();
+    let mut cache = MockCache::new();
+    cache.expect_outdated().times(1).returning(|_| Err(PortError::Contended { what: "the cache" }));
     run_once(parts(outbox, publisher, cache, granted())).await;
 }

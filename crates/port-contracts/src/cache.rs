@@ -35,6 +35,7 @@ macro_rules! cache_contract {
                 a_campaign_never_goes_back_among_many_writers,
                 campaigns_of_two_tenants_are_two,
                 what_is_outdated_is_not_given_any_more,
+                what_is_outdated_is_remembered_however_much_is_put,
                 its_size_is_bounded,
             }
         }
@@ -102,16 +103,34 @@ pub async fn campaigns_of_two_tenants_are_two(h: &mut impl CacheHarness) {
 /// H3: what was told to be outdated is not given any more, whoever puts it again.
 pub async fn what_is_outdated_is_not_given_any_more(h: &mut impl CacheHarness) {
     h.cache().put(vec![campaign("spring", 3), campaign("autumn", 8)]).await;
-    h.cache().outdated(vec![(key("spring"), 5), (key("autumn"), 8), (key("winter"), 2)]).await;
+    h.cache().outdated(vec![(key("spring"), 5), (key("autumn"), 8), (key("winter"), 2)]).await.expect("telling");
     assert_eq!(version(h, "spring").await, None);
     assert_eq!(version(h, "autumn").await, Some(8), "it is at that version already");
     for late in [campaign("spring", 4), campaign("winter", 1)] {
         h.cache().put(vec![late]).await;
     }
     assert_eq!((version(h, "spring").await, version(h, "winter").await), (None, None), "read before the step");
-    h.cache().outdated(vec![(key("spring"), 2)]).await;
+    h.cache().outdated(vec![(key("spring"), 2)]).await.expect("telling");
     h.cache().put(vec![campaign("spring", 4), campaign("spring", 5)]).await;
     assert_eq!(version(h, "spring").await, Some(5));
+}
+
+/// H3: what was told is remembered behind any number of campaigns and of others that are outdated: a slow reader, who read
+/// before the step, puts its campaign in vain.
+pub async fn what_is_outdated_is_remembered_however_much_is_put(h: &mut impl CacheHarness) {
+    let many = h.capacity() * 3;
+    h.cache().put(vec![campaign("autumn", 6)]).await;
+    h.cache().outdated(vec![(key("spring"), 5)]).await.expect("telling");
+    h.cache().put((0..many).map(|n| campaign(&format!("c-{n}"), 1)).collect()).await;
+    h.cache().outdated((0..many).map(|n| (key(&format!("d-{n}")), 2)).collect()).await.expect("telling");
+    h.settle().await;
+    h.cache().put(vec![campaign("spring", 4), campaign("autumn", 5), campaign("d-0", 1)]).await;
+    assert_eq!((version(h, "spring").await, version(h, "d-0").await), (None, None), "read before the step");
+    // Whether it was forgotten or not.
+    assert_ne!(version(h, "autumn").await, Some(5), "it went back");
+    h.cache().put(vec![campaign("spring", 5)]).await;
+    h.settle().await;
+    assert!(matches!(version(h, "spring").await, None | Some(5)));
 }
 
 /// H2: however much is put in, it holds no more than it may.

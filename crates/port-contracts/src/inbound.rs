@@ -1,4 +1,4 @@
-//! The suite of the inbound stream (I1 to I6).
+//! The suite of the inbound stream (I1 to I7).
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use domain::Command;
+use ports::PortError;
 use ports::inbound::{Delivery, EntryId, Inbound, RawEntry};
 
 use crate::fixtures::{command, key, seconds};
@@ -42,6 +43,8 @@ macro_rules! inbound_contract {
                 acknowledging_twice_or_the_unknown_does_nothing,
                 what_cannot_be_decoded_is_delivered_with_the_reason,
                 what_was_never_acknowledged_is_never_removed,
+                who_comes_with_an_older_term_is_refused,
+                who_waits_with_an_older_term_gets_nothing_of_what_comes,
             }
         }
     };
@@ -49,6 +52,8 @@ macro_rules! inbound_contract {
 
 /// Nobody waits for nothing.
 const AT_ONCE: Duration = Duration::ZERO;
+/// The term of everybody where nobody takes over.
+const TERM: u64 = 1;
 
 fn raw(fields: &[(&str, &str)]) -> RawEntry {
     RawEntry { fields: fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect() }
@@ -72,11 +77,11 @@ fn events(count: usize) -> Vec<RawEntry> {
 }
 
 async fn fetch(h: &impl InboundHarness, consumer: &str, max: usize) -> Vec<Delivery> {
-    h.inbound().fetch(consumer, max, AT_ONCE).await.expect("fetching")
+    h.inbound().fetch(consumer, TERM, max, AT_ONCE).await.expect("fetching")
 }
 
 async fn reclaim(h: &impl InboundHarness, consumer: &str, idle: Duration) -> Vec<Delivery> {
-    h.inbound().reclaim(consumer, idle, 100).await.expect("reclaiming")
+    h.inbound().reclaim(consumer, TERM, idle, 100).await.expect("reclaiming")
 }
 
 fn ids(deliveries: &[Delivery]) -> Vec<EntryId> {
@@ -117,7 +122,7 @@ pub async fn each_entry_goes_to_one_consumer(h: &mut impl InboundHarness) {
         consumers.spawn(async move {
             let mut got = Vec::new();
             loop {
-                let some = inbound.fetch(&format!("consumer-{n}"), 7, AT_ONCE).await.expect("fetching");
+                let some = inbound.fetch(&format!("consumer-{n}"), TERM, 7, AT_ONCE).await.expect("fetching");
                 if some.is_empty() {
                     return got;
                 }
@@ -136,14 +141,14 @@ pub async fn each_entry_goes_to_one_consumer(h: &mut impl InboundHarness) {
 /// I1: a reader that waits gets what is appended meanwhile; one that waits in vain gets nothing, in time.
 pub async fn a_waiting_reader_gets_what_is_appended(h: &mut impl InboundHarness) {
     let inbound = h.inbound();
-    let waiting = tokio::spawn(async move { inbound.fetch("one", 10, Duration::from_secs(10)).await });
+    let waiting = tokio::spawn(async move { inbound.fetch("one", TERM, 10, Duration::from_secs(10)).await });
     tokio::task::yield_now().await;
     let appended = h.inbound().append(events(1)).await.expect("appending");
     let limit = Duration::from_secs(5);
     let got = tokio::time::timeout(limit, waiting).await.expect("it is woken").expect("no panic").expect("fetching");
     assert_eq!(ids(&got), appended);
     let in_vain = h.inbound();
-    let in_vain = tokio::spawn(async move { in_vain.fetch("one", 10, Duration::from_millis(20)).await });
+    let in_vain = tokio::spawn(async move { in_vain.fetch("one", TERM, 10, Duration::from_millis(20)).await });
     h.advance(seconds(1)).await;
     let got = tokio::time::timeout(limit, in_vain).await.expect("it ends").expect("no panic").expect("fetching");
     assert!(got.is_empty());
@@ -153,13 +158,13 @@ pub async fn a_waiting_reader_gets_what_is_appended(h: &mut impl InboundHarness)
 pub async fn an_entry_stays_pending_until_it_is_acknowledged(h: &mut impl InboundHarness) {
     h.inbound().append(events(3)).await.expect("appending");
     let got = ids(&fetch(h, "one", 10).await);
-    h.inbound().acknowledge(&got[1..2]).await.expect("acknowledging");
+    h.inbound().acknowledge(TERM, &got[1..2]).await.expect("acknowledging");
     h.reopen().await;
     assert!(fetch(h, "two", 10).await.is_empty(), "they are not new");
     let pending = reclaim(h, "two", Duration::ZERO).await;
     assert_eq!(ids(&pending), [got[0].clone(), got[2].clone()]);
     assert!(pending.iter().all(|delivery| delivery.deliveries == 2 && delivery.event.is_ok()));
-    h.inbound().acknowledge(&ids(&pending)).await.expect("acknowledging");
+    h.inbound().acknowledge(TERM, &ids(&pending)).await.expect("acknowledging");
     assert!(reclaim(h, "two", Duration::ZERO).await.is_empty());
     assert_eq!(h.inbound().oldest_unread().await.expect("asking"), None);
 }
@@ -174,7 +179,7 @@ pub async fn unread_entries_survive_the_process(h: &mut impl InboundHarness) {
     let oldest = h.inbound().oldest_unread().await.expect("asking").expect("two wait");
     let got = fetch(h, "one", 10).await;
     assert_eq!((got.len(), got[0].appended_at, &got[1].id), (2, oldest, &appended[0]));
-    h.inbound().acknowledge(&ids(&got)[..1]).await.expect("acknowledging");
+    h.inbound().acknowledge(TERM, &ids(&got)[..1]).await.expect("acknowledging");
     let next = h.inbound().oldest_unread().await.expect("asking");
     assert_eq!(next, Some(got[1].appended_at));
     assert!(next >= Some(oldest + seconds(1)));
@@ -187,8 +192,8 @@ pub async fn entries_of_a_lost_consumer_are_handed_on_once_idle(h: &mut impl Inb
     let lost = ids(&fetch(h, "lost", 10).await);
     assert!(reclaim(h, "two", idle).await.is_empty(), "too early");
     h.advance(seconds(2)).await;
-    let some = h.inbound().reclaim("two", idle, 2).await.expect("reclaiming");
-    let rest = h.inbound().reclaim("two", idle, 2).await.expect("reclaiming");
+    let some = h.inbound().reclaim("two", TERM, idle, 2).await.expect("reclaiming");
+    let rest = h.inbound().reclaim("two", TERM, idle, 2).await.expect("reclaiming");
     assert_eq!([ids(&some), ids(&rest)].concat(), lost);
 }
 
@@ -210,10 +215,10 @@ pub async fn acknowledging_twice_or_the_unknown_does_nothing(h: &mut impl Inboun
     h.inbound().append(events(2)).await.expect("appending");
     let got = ids(&fetch(h, "one", 1).await);
     let unknown = ["", "999999-0", "nonsense", "-1"].map(|id| EntryId(id.to_owned()));
-    h.inbound().acknowledge(&got).await.expect("once");
-    h.inbound().acknowledge(&got).await.expect("twice");
-    h.inbound().acknowledge(&unknown).await.expect("unknown ones");
-    h.inbound().acknowledge(&[]).await.expect("none");
+    h.inbound().acknowledge(TERM, &got).await.expect("once");
+    h.inbound().acknowledge(TERM, &got).await.expect("twice");
+    h.inbound().acknowledge(TERM, &unknown).await.expect("unknown ones");
+    h.inbound().acknowledge(TERM, &[]).await.expect("none");
     let rest = fetch(h, "one", 10).await;
     assert_eq!(rest.len(), 1);
     assert_eq!(ids(&reclaim(h, "one", Duration::ZERO).await), ids(&rest));
@@ -247,10 +252,53 @@ pub async fn what_was_never_acknowledged_is_never_removed(h: &mut impl InboundHa
     let got = ids(&fetch(h, "one", 200).await);
     let kept: Vec<_> = got.iter().step_by(50).cloned().collect();
     let done: Vec<_> = got.iter().filter(|id| !kept.contains(id)).cloned().collect();
-    h.inbound().acknowledge(&done).await.expect("acknowledging");
+    h.inbound().acknowledge(TERM, &done).await.expect("acknowledging");
     h.advance(seconds(2)).await;
     h.reopen().await;
     h.inbound().append(events(1)).await.expect("appending");
     assert_eq!(ids(&reclaim(h, "two", Duration::ZERO).await), kept);
     assert_eq!(fetch(h, "two", 1_000).await.len(), 101);
+}
+
+fn is_refused<T: std::fmt::Debug>(answer: &Result<T, PortError>) -> bool {
+    matches!(answer, Err(PortError::Contended { .. }))
+}
+
+/// I7: who was served before a higher term came gets nothing more, acknowledges nothing, and is told so.
+pub async fn who_comes_with_an_older_term_is_refused(h: &mut impl InboundHarness) {
+    let appended = h.inbound().append(events(3)).await.expect("appending");
+    let held = ids(&h.inbound().fetch("old", 1, 1, AT_ONCE).await.expect("it is the only one"));
+    let taken = h.inbound().reclaim("new", 2, AT_ONCE, 10).await.expect("it takes over");
+    assert_eq!(ids(&taken), held);
+    let fetched = h.inbound().fetch("old", 1, 10, AT_ONCE).await;
+    assert!(is_refused(&fetched), "{fetched:?}");
+    let reclaimed = h.inbound().reclaim("old", 1, AT_ONCE, 10).await;
+    assert!(is_refused(&reclaimed), "{reclaimed:?}");
+    let acknowledged = h.inbound().acknowledge(1, &held).await;
+    assert!(is_refused(&acknowledged), "{acknowledged:?}");
+    let pending = h.inbound().reclaim("new", 2, AT_ONCE, 10).await.expect("its term goes on");
+    assert_eq!(ids(&pending), held, "nothing was acknowledged");
+    let rest = h.inbound().fetch("newest", 3, 10, AT_ONCE).await.expect("a later term");
+    assert_eq!(ids(&rest), appended[1..], "nothing was handed out");
+    let acknowledged = h.inbound().acknowledge(2, &held).await;
+    assert!(is_refused(&acknowledged), "{acknowledged:?}");
+    h.inbound().acknowledge(3, &appended).await.expect("whoever has them");
+    assert_eq!(h.inbound().oldest_unread().await.expect("asking"), None);
+}
+
+/// I7: so it is with one that waits: what comes after another one took over is not for it.
+pub async fn who_waits_with_an_older_term_gets_nothing_of_what_comes(h: &mut impl InboundHarness) {
+    assert!(h.inbound().fetch("old", 1, 10, AT_ONCE).await.expect("it is the only one").is_empty());
+    let inbound = h.inbound();
+    let waiting = tokio::spawn(async move { inbound.fetch("old", 1, 10, Duration::from_secs(10)).await });
+    // Long enough to begin waiting; if it has not, there is less to see, and nothing goes wrong.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(h.inbound().reclaim("new", 2, AT_ONCE, 10).await.expect("it takes over").is_empty());
+    let appended = h.inbound().append(events(2)).await.expect("appending");
+    let limit = Duration::from_secs(5);
+    let got = tokio::time::timeout(limit, waiting).await.expect("it is woken").expect("no panic");
+    assert!(is_refused(&got), "{got:?}");
+    let got = h.inbound().fetch("new", 2, 10, AT_ONCE).await.expect("fetching");
+    assert_eq!(ids(&got), appended);
+    assert!(got.iter().all(|delivery| delivery.deliveries == 1), "{got:?}");
 }

@@ -9,6 +9,11 @@
 //! * **I4** Acknowledging twice, or an unknown entry, does nothing.
 //! * **I5** Entries that cannot be decoded are delivered too, with what is wrong with them.
 //! * **I6** An entry that was never acknowledged is never removed.
+//! * **I7** Once a consumer with a higher term was served, one with a lower term is handed nothing and acknowledges nothing,
+//!   also if it has been waiting since before, and is told so by [`PortError::Contended`].
+//!
+//! The term is that of the lease under which a consumer reads: who was frozen and goes on, not knowing that another one has
+//! taken over, must not get entries that come before what that one has dealt with.
 
 use std::time::Duration;
 
@@ -83,14 +88,14 @@ pub trait Inbound: Send + Sync + 'static {
     /// Appends entries, durably, as a producer does; answers their ids.
     async fn append(&self, entries: Vec<RawEntry>) -> Result<Vec<EntryId>, PortError>;
 
-    /// Hands at most `max` new entries to `consumer`; waits up to `wait` for the first.
-    async fn fetch(&self, consumer: &str, max: usize, wait: Duration) -> Result<Vec<Delivery>, PortError>;
+    /// Hands at most `max` new entries to `consumer` in its `term`; waits up to `wait` for the first.
+    async fn fetch(&self, consumer: &str, term: u64, max: usize, wait: Duration) -> Result<Vec<Delivery>, PortError>;
 
     /// Hands `consumer` at most `max` entries that are pending with anybody, itself included, for `idle` or longer.
-    async fn reclaim(&self, consumer: &str, idle: Duration, max: usize) -> Result<Vec<Delivery>, PortError>;
+    async fn reclaim(&self, consumer: &str, term: u64, idle: Duration, max: usize) -> Result<Vec<Delivery>, PortError>;
 
-    /// These are dealt with.
-    async fn acknowledge(&self, ids: &[EntryId]) -> Result<(), PortError>;
+    /// These are dealt with, says the consumer in `term`.
+    async fn acknowledge(&self, term: u64, ids: &[EntryId]) -> Result<(), PortError>;
 
     /// When the oldest entry was appended that is not dealt with, delivered or not.
     async fn oldest_unread(&self) -> Result<Option<Timestamp>, PortError>;

@@ -32,29 +32,40 @@ CREATE TABLE journal (
 CREATE INDEX journal_campaign ON journal (tenant, campaign, position) WHERE campaign IS NOT NULL;
 CREATE INDEX journal_owner ON journal (tenant, owner, position) WHERE owner IS NOT NULL;
 CREATE INDEX journal_tenant ON journal (tenant, position);
-CREATE INDEX journal_at ON journal USING brin (at);
+-- Summed up as the journal grows: what is not summed up yet is read whole.
+CREATE INDEX journal_at ON journal USING brin (at) WITH (autosummarize = on);
 -- What nobody foresaw a month for.
 CREATE TABLE journal_default PARTITION OF journal DEFAULT;
 
--- Makes the partitions from `first` on, for so many months; answers how many were missing.
+-- Makes the partitions from `first` on, for so many months; answers how many were missing. A month that nobody made in time
+-- has its facts in `journal_default`: they move. Where nothing is missing nothing is locked.
 CREATE FUNCTION lifecycle_make_partitions(first timestamptz, months integer) RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE
-    month timestamp := date_trunc('month', first AT TIME ZONE 'UTC');
-    name  text;
-    made  integer := 0;
+    month  timestamp := date_trunc('month', first AT TIME ZONE 'UTC');
+    name   text;
+    begins timestamptz;
+    ends   timestamptz;
+    made   integer := 0;
 BEGIN
     FOR n IN 0 .. months - 1 LOOP
         name := 'journal_' || to_char(month + make_interval(months => n), 'YYYY_MM');
-        IF to_regclass(name) IS NULL THEN
-            EXECUTE format(
-                'CREATE TABLE %I PARTITION OF journal FOR VALUES FROM (%L) TO (%L)', name,
-                (month + make_interval(months => n)) AT TIME ZONE 'UTC',
-                (month + make_interval(months => n + 1)) AT TIME ZONE 'UTC');
-            EXECUTE format(
-                'CREATE UNIQUE INDEX %I ON %I (tenant, campaign, sequence) WHERE sequence IS NOT NULL',
-                name || '_sequence', name);
-            made := made + 1;
-        END IF;
+        CONTINUE WHEN to_regclass(name) IS NOT NULL;
+        -- From here on nothing can get into the month, and whoever else makes months, or takes one away, waits: in the same
+        -- order, so that nobody waits in a circle.
+        LOCK TABLE ONLY journal IN SHARE UPDATE EXCLUSIVE MODE;
+        LOCK TABLE journal_default IN ACCESS EXCLUSIVE MODE;
+        CONTINUE WHEN to_regclass(name) IS NOT NULL;
+        begins := (month + make_interval(months => n)) AT TIME ZONE 'UTC';
+        ends := (month + make_interval(months => n + 1)) AT TIME ZONE 'UTC';
+        EXECUTE format('CREATE TABLE %I (LIKE journal INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', name);
+        EXECUTE format(
+            'WITH moved AS (DELETE FROM journal_default WHERE at >= %L AND at < %L RETURNING *)
+             INSERT INTO %I SELECT * FROM moved', begins, ends, name);
+        EXECUTE format('ALTER TABLE journal ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', name, begins, ends);
+        EXECUTE format(
+            'CREATE UNIQUE INDEX %I ON %I (tenant, campaign, sequence) WHERE sequence IS NOT NULL',
+            name || '_sequence', name);
+        made := made + 1;
     END LOOP;
     RETURN made;
 END $$;
@@ -120,7 +131,8 @@ CREATE INDEX timers_campaign ON timers (campaign, due_at);
 -- S8: one pending timer per campaign and kind, CUSTOM per name.
 CREATE UNIQUE INDEX timers_one_pending ON timers (campaign, kind, name) WHERE state = 'PENDING';
 CREATE INDEX timers_pending ON timers (tenant, due_at, id) WHERE state = 'PENDING';
-CREATE INDEX timers_completed ON timers USING brin (completed_at);
+-- No BRIN: rows are completed in another order than they were written in.
+CREATE INDEX timers_completed ON timers (completed_at) WHERE completed_at IS NOT NULL;
 CREATE INDEX timers_failed ON timers (tenant, due_at, id) WHERE state = 'FAILED';
 
 -- Commands that were answered, and how.
@@ -199,18 +211,69 @@ CREATE MATERIALIZED VIEW pending_timers_by_hour AS
     FROM timers WHERE state = 'PENDING' GROUP BY 1, 2, 3;
 CREATE UNIQUE INDEX pending_timers_by_hour_key ON pending_timers_by_hour (tenant, kind, hour);
 
--- What fired in the last 7 days, and how late. The lateness of a firing is when it happened less when it was due.
-CREATE MATERIALIZED VIEW fired_timers_by_hour AS
-    SELECT tenant, kind, date_trunc('hour', completed_at, 'UTC') AS hour, count(*) AS timers,
-           percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM completed_at - due_at)) AS late_p50_seconds,
-           percentile_cont(0.99) WITHIN GROUP (ORDER BY extract(epoch FROM completed_at - due_at)) AS late_p99_seconds,
-           max(extract(epoch FROM completed_at - due_at)) AS late_max_seconds
-    FROM timers WHERE state = 'COMPLETED' AND completed_at > lifecycle_now() - interval '7 days' GROUP BY 1, 2, 3;
-CREATE UNIQUE INDEX fired_timers_by_hour_key ON fired_timers_by_hour (tenant, kind, hour);
+-- What happened, by hour. Tables, and no materialized views: such a view can only be made anew as a whole, which would read
+-- days of the journal every time and hold a snapshot for so long that `journal_head` fills with dead rows meanwhile. The past
+-- does not change: `lifecycle_count_hour` counts an hour once more for as long as something may come to it, and then never
+-- again. Kept for 30 days.
+CREATE TABLE transitions_by_hour (
+    hour        timestamptz NOT NULL,
+    tenant      text        COLLATE "C" NOT NULL,
+    status      text        NOT NULL,
+    transitions bigint      NOT NULL,
+    PRIMARY KEY (hour, tenant, status)
+);
 
--- What happened in the last 7 days.
-CREATE MATERIALIZED VIEW transitions_by_hour AS
-    SELECT tenant, data::json ->> 's' AS status, date_trunc('hour', at, 'UTC') AS hour, count(*) AS transitions
-    FROM journal WHERE kind IN ('initialized', 'status_changed') AND at > lifecycle_now() - interval '7 days'
-    GROUP BY 1, 2, 3;
-CREATE UNIQUE INDEX transitions_by_hour_key ON transitions_by_hour (tenant, status, hour);
+-- The lateness of a firing is when it happened less when it was due.
+CREATE TABLE fired_timers_by_hour (
+    hour             timestamptz      NOT NULL,
+    tenant           text             COLLATE "C" NOT NULL,
+    kind             text             NOT NULL,
+    timers           bigint           NOT NULL,
+    late_p50_seconds double precision NOT NULL,
+    late_p99_seconds double precision NOT NULL,
+    late_max_seconds double precision NOT NULL,
+    PRIMARY KEY (hour, tenant, kind)
+);
+
+-- The last hour that was counted. It may not have been over, and the one before may have been counted while commits of it
+-- were under way: both are still open.
+CREATE TABLE counted_hours (
+    one  boolean     PRIMARY KEY CHECK (one),
+    hour timestamptz NOT NULL
+);
+
+-- The hours that are to be counted, oldest first: those that are open, and at first, or after an outage, all since; at most 7
+-- days.
+CREATE FUNCTION lifecycle_open_hours() RETURNS SETOF timestamptz LANGUAGE sql STABLE AS $$
+    WITH clock AS (SELECT greatest(lifecycle_now(), at) AS now FROM journal_head)
+    SELECT generate_series(
+        date_trunc('hour', greatest(
+            now - interval '7 days',
+            (SELECT hour - interval '1 hour' FROM counted_hours),
+            coalesce((SELECT at FROM journal ORDER BY position LIMIT 1), now)), 'UTC'),
+        now, interval '1 hour')
+    FROM clock
+$$;
+
+-- Counts what happened in the hour that begins at `counted`, in place of what was counted of it before.
+CREATE FUNCTION lifecycle_count_hour(counted timestamptz) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    -- Whoever else counts waits here, and then sees what was counted.
+    INSERT INTO counted_hours AS known (one, hour) VALUES (true, counted)
+    ON CONFLICT (one) DO UPDATE SET hour = greatest(known.hour, excluded.hour);
+
+    DELETE FROM transitions_by_hour WHERE hour = counted OR hour < counted - interval '30 days';
+    INSERT INTO transitions_by_hour (hour, tenant, status, transitions)
+    SELECT counted, tenant, data::json ->> 's', count(*) FROM journal
+    WHERE kind IN ('initialized', 'status_changed') AND at >= counted AND at < counted + interval '1 hour'
+    GROUP BY 2, 3;
+
+    DELETE FROM fired_timers_by_hour WHERE hour = counted OR hour < counted - interval '30 days';
+    INSERT INTO fired_timers_by_hour
+        (hour, tenant, kind, timers, late_p50_seconds, late_p99_seconds, late_max_seconds)
+    SELECT counted, tenant, kind, count(*),
+           percentile_cont(0.5) WITHIN GROUP (ORDER BY late), percentile_cont(0.99) WITHIN GROUP (ORDER BY late), max(late)
+    FROM (SELECT tenant, kind, extract(epoch FROM completed_at - due_at)::double precision AS late FROM timers
+          WHERE completed_at >= counted AND completed_at < counted + interval '1 hour') AS fired
+    GROUP BY 2, 3;
+END $$;

@@ -284,15 +284,15 @@ impl Inbound for World {
         Ok(ids)
     }
 
-    async fn fetch(&self, _: &str, _: usize, _: Duration) -> Result<Vec<Delivery>, PortError> {
+    async fn fetch(&self, _: &str, _: u64, _: usize, _: Duration) -> Result<Vec<Delivery>, PortError> {
         Ok(Vec::new())
     }
 
-    async fn reclaim(&self, _: &str, _: Duration, _: usize) -> Result<Vec<Delivery>, PortError> {
+    async fn reclaim(&self, _: &str, _: u64, _: Duration, _: usize) -> Result<Vec<Delivery>, PortError> {
         Ok(Vec::new())
     }
 
-    async fn acknowledge(&self, _: &[EntryId]) -> Result<(), PortError> {
+    async fn acknowledge(&self, _: u64, _: &[EntryId]) -> Result<(), PortError> {
         Ok(())
     }
 
@@ -356,7 +356,9 @@ impl Cache for World {
 
     async fn put(&self, _: Vec<Arc<Campaign>>) {}
 
-    async fn outdated(&self, _: Vec<(CampaignKey, u64)>) {}
+    async fn outdated(&self, _: Vec<(CampaignKey, u64)>) -> Result<(), PortError> {
+        Ok(())
+    }
 }
 
 #[async_trait]

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::FutureExt as _;
 use lifecycle_adapters_postgres::{JournalFeed, LIVE_BATCHES, Postgres};
 use port_contracts::feed::FeedHarness;
 use port_contracts::fixtures::{commit_facts, notice, now, positions, seconds, tenant};
@@ -31,7 +32,10 @@ impl Bus {
         let (marks, told) = watch::channel(mark);
         let bus = Self { marks, feed: JournalFeed::new(postgres), stop: CancellationToken::new() };
         let (feed, stop) = (Arc::clone(&bus.feed), bus.stop.clone());
-        tokio::spawn(async move { feed.run(told, stop).await });
+        let mut follow = Box::pin(async move { feed.run(told, stop).await });
+        // Its first mark is where it begins: it takes that now, and not when something was published already.
+        assert!(follow.as_mut().now_or_never().is_none(), "it follows until it is stopped");
+        tokio::spawn(follow);
         Arc::new(bus)
     }
 
@@ -93,8 +97,6 @@ impl World {
         let fresh = Fresh::open().await;
         let bus = Bus::open(fresh.postgres(), Position::START);
         bus.followed().await;
-        // Its first mark is where it begins, before anything is published.
-        tokio::task::yield_now().await;
         Self { fresh, bus: Mutex::new(bus) }
     }
 

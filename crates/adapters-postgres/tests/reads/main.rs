@@ -4,6 +4,7 @@
 mod support;
 
 mod feed;
+mod instances;
 mod months;
 mod plans;
 mod repairs;

@@ -110,3 +110,49 @@ async fn a_month_that_is_over_goes_and_what_is_left_can_be_proven() {
         assert_eq!(kept.trim() == "t", then == OldMonths::Detach);
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn after_months_without_service_opening_makes_the_months_before_anything_is_written() {
+    let mut fresh = Fresh::open().await;
+    commit_facts(&(fresh.postgres() as Arc<dyn Store>), vec![notice(Timestamp::UNIX_EPOCH, "x")]).await;
+    fresh.close().await;
+    fresh.move_clock(TimeDelta::days(150));
+    let mut opening = tokio::task::JoinSet::new();
+    let fresh = Arc::new(fresh);
+    for _ in 0..4 {
+        let fresh = Arc::clone(&fresh);
+        opening.spawn(async move { fresh.another().await });
+    }
+    let opened = opening.join_all().await;
+    let store: Arc<dyn Store> = opened[0].clone();
+    let at = now(&store).await;
+    create(&store, &key("new"), definition(at)).await;
+    let month = format!("journal_{}", at.format("%Y_%m"));
+    assert_eq!(fresh.database.psql(&format!("SELECT campaign FROM {month}")), "new");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn facts_of_a_month_that_nobody_made_move_into_it_when_it_is_made() {
+    let fresh = Fresh::open().await;
+    let postgres = fresh.postgres();
+    let store: Arc<dyn Store> = postgres.clone();
+    fresh.move_clock(TimeDelta::days(150));
+    let at = now(&store).await;
+    create(&store, &key("late"), definition(at)).await;
+    let elsewhere = at + TimeDelta::days(400);
+    commit_facts(&store, vec![notice(elsewhere, "another month")]).await;
+    assert_eq!(fresh.database.psql("SELECT count(*) FROM journal_default"), "2");
+
+    assert_eq!(postgres.make_months_ahead().await.expect("making months"), 3);
+    let month = format!("journal_{}", at.format("%Y_%m"));
+    assert_eq!(fresh.database.psql(&format!("SELECT campaign FROM {month}")), "late");
+    assert_eq!(fresh.database.psql("SELECT count(*) FROM journal_default"), "1");
+    assert_eq!(sound(&postgres).await, (vec!["late".to_owned()], Position(2)));
+    // Such a month is as good as any other one.
+    let missing = "SELECT count(*) FROM pg_indexes WHERE tablename = (SELECT min(relname::text) FROM pg_inherits \
+        JOIN pg_class ON oid = inhrelid WHERE inhparent = 'journal'::regclass AND relname ~ '^journal_2')";
+    let indexes = format!("SELECT (SELECT count(*) FROM pg_indexes WHERE tablename = '{month}') = ({missing})");
+    assert_eq!(fresh.database.psql(&indexes), "t");
+    let summed = format!("SELECT reloptions FROM pg_class WHERE relname = '{month}_at_idx'");
+    assert_eq!(fresh.database.psql(&summed), "{autosummarize=on}");
+}

@@ -6,6 +6,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::TimeDelta;
@@ -82,9 +83,10 @@ impl Fresh {
     }
 }
 
-/// The settings of most tests.
+/// The settings of most tests. Some let a decision wait for a sign.
 pub(crate) fn settings(url: &str) -> PostgresSettings {
-    PostgresSettings { instance: "test".to_owned(), ..PostgresSettings::new(url.into()) }
+    let idle_in_transaction = Duration::from_secs(10);
+    PostgresSettings { instance: "test".to_owned(), idle_in_transaction, ..PostgresSettings::new(url.into()) }
 }
 
 /// A database that was migrated. Must be called from a test with threads.

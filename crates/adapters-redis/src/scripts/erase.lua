@@ -1,2 +1,2 @@
--- KEYS: the mark, the outbound streams. All at once, so that nobody publishes in between.
+-- KEYS: the mark, the outbound streams, the highest term. All at once, so that nobody publishes in between.
 return redis.call('DEL', unpack(KEYS))

@@ -55,8 +55,8 @@ async fn a_user_with_few_rights_can_work() {
     assert!(found.level == Level::Info && found.text.contains("could not be checked"), "{found:?}");
     redis.publisher().publish(records(1..=10)).await.expect("publishing");
     redis.inbound().append(vec![event("e-1")]).await.expect("appending");
-    let got = redis.inbound().fetch("one", 10, std::time::Duration::from_millis(100)).await.expect("fetching");
-    redis.inbound().acknowledge(&[got[0].id.clone()]).await.expect("acknowledging");
+    let got = redis.inbound().fetch("one", 1, 10, std::time::Duration::from_millis(100)).await.expect("fetching");
+    redis.inbound().acknowledge(1, &[got[0].id.clone()]).await.expect("acknowledging");
     redis.trimmer().trim_inbound().await.expect("trimming");
     // Not even that much.
     server.cli(&["ACL", "SETUSER", "app", "-info"]);

@@ -37,10 +37,10 @@ async fn a_cluster_works_with_all_names_in_one_slot() {
     assert_eq!(redis.publisher().top().await.expect("the top"), Position::START);
 
     let appended = redis.inbound().append(vec![event("e-1"), event("e-2")]).await.expect("appending");
-    let got = other.inbound().fetch("two", 10, Duration::from_millis(100)).await.expect("fetching");
+    let got = other.inbound().fetch("two", 1, 10, Duration::from_millis(100)).await.expect("fetching");
     assert_eq!(got.iter().map(|delivery| delivery.id.clone()).collect::<Vec<_>>(), appended);
-    other.inbound().acknowledge(&appended).await.expect("acknowledging");
-    assert!(other.inbound().fetch("two", 10, Duration::from_millis(10)).await.expect("fetching").is_empty());
+    other.inbound().acknowledge(1, &appended).await.expect("acknowledging");
+    assert!(other.inbound().fetch("two", 1, 10, Duration::from_millis(10)).await.expect("fetching").is_empty());
     assert_eq!(redis.inbound().oldest_unread().await.expect("asking"), None);
     assert_eq!(redis.cache().get(&port_contracts::fixtures::key("spring")).await, None);
     redis.trimmer().trim_outbound(Position(200)).await.expect("trimming");

@@ -42,7 +42,7 @@ async fn a_server_that_was_killed_comes_back_with_what_it_had() {
     assert_told(&world, 1..=60).await;
     let mut got = Vec::new();
     eventually("the events are read", async || {
-        if let Ok(some) = world.redis.inbound().fetch("one", 10, Duration::from_millis(100)).await {
+        if let Ok(some) = world.redis.inbound().fetch("one", 1, 10, Duration::from_millis(100)).await {
             got.extend(some.into_iter().map(|delivery| delivery.id));
         }
         got.len() >= 2
@@ -69,7 +69,7 @@ async fn a_server_that_comes_back_empty_is_told_everything_again() {
     let appended = world.redis.inbound().append(vec![event("e-1")]).await.expect("appending");
     let mut got = Vec::new();
     eventually("the group is back", async || {
-        got = world.redis.inbound().fetch("one", 10, Duration::from_millis(100)).await.unwrap_or_default();
+        got = world.redis.inbound().fetch("one", 1, 10, Duration::from_millis(100)).await.unwrap_or_default();
         !got.is_empty()
     })
     .await;
@@ -165,7 +165,7 @@ async fn the_cache_never_goes_back_after_an_outage() {
     cache.put(vec![campaign(4)]).await;
     server.kill();
     assert_eq!(cache.get(&key("spring")).await, None, "nobody answers");
-    cache.outdated(vec![(key("spring"), 5)]).await;
+    cache.outdated(vec![(key("spring"), 5)]).await.expect_err("nobody heard of it");
     server.start_again();
     is_back(&mut world, &server).await;
     // The server has version 3 still, and nobody is to see it.
@@ -173,11 +173,11 @@ async fn the_cache_never_goes_back_after_an_outage() {
     assert_eq!(stored, "3");
     assert_eq!(cache.get(&key("spring")).await, None);
     eventually("it is trusted again", async || {
-        cache.outdated(vec![(key("autumn"), 1)]).await;
+        let told = cache.outdated(vec![(key("autumn"), 1)]).await;
         cache.put(vec![campaign(6)]).await;
         let got = cache.get(&key("spring")).await.map(|campaign| campaign.version);
         assert!(got.is_none_or(|version| version == 6), "{got:?}");
-        got.is_some()
+        told.is_ok() && got.is_some()
     })
     .await;
 }
@@ -203,4 +203,69 @@ async fn without_redis_each_process_counts_by_itself() {
     assert_eq!(limiter.take(key()).await, Permit::Denied { retry_after: Duration::from_secs(7) });
     server.start_again();
     eventually("Redis counts again", async || limiter.take(key()).await == Permit::Granted).await;
+}
+
+/// A server that can be frozen: it is there, and does not answer.
+struct Freezer(test_servers::Redis);
+
+impl Freezer {
+    /// And a process that soon takes silence for a lost connection.
+    async fn start() -> (Self, World) {
+        let server = test_servers::Redis::start();
+        let mut settings = patient(&server.url(), "one");
+        settings.silence = Duration::from_secs(1);
+        let world = World::with(settings, Raw::connect(&server.url()).await).await;
+        (Self(server), world)
+    }
+
+    /// Freezes it until its connection is given up; answers its process's number.
+    async fn freeze(&self, world: &World) -> String {
+        let about = self.0.cli(&["INFO", "server"]);
+        let number = about.lines().find_map(|line| line.strip_prefix("process_id:")).expect("its number").trim();
+        signal(number, "STOP");
+        let mut longest = Duration::ZERO;
+        eventually("the connection is being replaced", async || {
+            let silence = world.redis.silence();
+            longest = longest.max(silence);
+            longest >= Duration::from_secs(1) && silence < longest
+        })
+        .await;
+        number.to_owned()
+    }
+}
+
+fn signal(process: &str, signal: &str) {
+    let sent = std::process::Command::new("kill").args([&format!("-{signal}"), process]).status();
+    assert!(sent.expect("kill is there").success());
+}
+
+/// It was so once: whoever replaced the silent connection waited for the new one, and the end for him.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn closing_ends_in_time_while_a_silent_connection_is_being_replaced() {
+    let (server, world) = Freezer::start().await;
+    let inbound = world.redis.inbound();
+    let waiting = tokio::spawn(async move { inbound.fetch("one", 1, 10, Duration::from_mins(1)).await });
+    let is_waiting = async || world.raw.text(&["CLIENT", "LIST"]).await.contains("cmd=xread");
+    eventually("a reader waits", is_waiting).await;
+    server.freeze(&world).await;
+    let began = tokio::time::Instant::now();
+    world.redis.close().await;
+    assert!(began.elapsed() < Duration::from_secs(3), "closing took {:?}", began.elapsed());
+    waiting.abort();
+}
+
+/// It was so once: the next connection was trusted until it stood.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_cache_is_not_believed_from_the_moment_that_its_connection_is_given_up() {
+    let (server, world) = Freezer::start().await;
+    let cache = world.redis.cache();
+    cache.put(vec![campaign(3)]).await;
+    assert_eq!(cache.get(&key("spring")).await.map(|campaign| campaign.version), Some(3));
+    let process = server.freeze(&world).await;
+    let spring = key("spring");
+    let asked = tokio::time::timeout(Duration::from_millis(100), cache.get(&spring));
+    assert_eq!(asked.await.expect("it is not even asked"), None);
+    signal(&process, "CONT");
+    eventually("it answers", async || world.redis.publisher().told().await.is_ok()).await;
+    assert_eq!(cache.get(&key("spring")).await, None, "it is another connection");
 }

@@ -235,3 +235,36 @@ async fn scripts_that_the_server_forgot_are_taught_again() {
     assert_eq!(relay(&world, 6).await, 3);
     assert_told(&world, 1..=6).await;
 }
+
+/// It was so once: an answer that was overtaken on its way set the mark back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn looking_at_the_top_does_not_move_the_mark_back() {
+    let world = World::fresh().await;
+    let other = world.other("two").await;
+    let (mut marks, last) = (world.redis.marks(), Position(400));
+    let mut looks = tokio::task::JoinSet::new();
+    for _ in 0..4 {
+        let (publisher, marks) = (world.redis.publisher(), world.redis.marks());
+        looks.spawn(async move {
+            while *marks.borrow() < last {
+                publisher.told().await.expect("the top");
+            }
+        });
+    }
+    let publishing = tokio::spawn(async move {
+        for position in 1..=last.0 {
+            other.publisher().publish(records(position..=position)).await.expect("publishing");
+        }
+    });
+    let mut before = Position::START;
+    while before < last {
+        marks.changed().await.expect("it goes on");
+        let seen = *marks.borrow_and_update();
+        assert!(seen >= before, "from {before} back to {seen}");
+        before = seen;
+    }
+    publishing.await.expect("no panic");
+    while let Some(ended) = looks.join_next().await {
+        ended.expect("nobody fails");
+    }
+}

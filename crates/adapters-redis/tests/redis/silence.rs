@@ -58,8 +58,8 @@ async fn silent_connections_are_replaced_also_while_a_reader_waits() {
     let world = World::with(settings, Raw::connect(&server.url()).await).await;
     relay(&world, 10).await;
     let inbound = world.redis.inbound();
-    let waiting = tokio::spawn(async move { inbound.fetch("one", 10, Duration::from_secs(30)).await });
-    let is_waiting = async || world.raw.text(&["CLIENT", "LIST"]).await.contains("cmd=xreadgroup");
+    let waiting = tokio::spawn(async move { inbound.fetch("one", 1, 10, Duration::from_secs(30)).await });
+    let is_waiting = async || world.raw.text(&["CLIENT", "LIST"]).await.contains("cmd=xread");
     eventually("the reader waits", is_waiting).await;
     proxy.fall_silent();
     let error = world.redis.publisher().publish(records(11..=12)).await.expect_err("no answer comes");
@@ -79,7 +79,7 @@ async fn silent_connections_are_replaced_also_while_a_reader_waits() {
     .await;
     let mut got = Vec::new();
     eventually("reading works again", async || {
-        let some = world.redis.inbound().fetch("one", 10, Duration::from_secs(1)).await.unwrap_or_default();
+        let some = world.redis.inbound().fetch("one", 1, 10, Duration::from_secs(1)).await.unwrap_or_default();
         got.extend(some.into_iter().map(|delivery| delivery.id));
         got.contains(&ids[0])
     })

@@ -24,11 +24,11 @@ async fn inbound_entries_go_when_all_groups_have_dealt_with_them_and_not_before(
     assert_eq!(trimmer.trim_inbound().await.expect("trimming"), 0, "nothing was read");
     let mut got = Vec::new();
     while got.len() < 1_000 {
-        got.extend(inbound.fetch("one", 500, Duration::ZERO).await.expect("fetching"));
+        got.extend(inbound.fetch("one", 1, 500, Duration::ZERO).await.expect("fetching"));
     }
     assert_eq!(trimmer.trim_inbound().await.expect("trimming"), 0, "all is pending");
     let done: Vec<_> = appended.iter().filter(|id| **id != appended[450]).cloned().collect();
-    inbound.acknowledge(&done).await.expect("acknowledging");
+    inbound.acknowledge(1, &done).await.expect("acknowledging");
     world.raw.call(&["XGROUP", "CREATE", &stream, "others", "0"]).await;
     assert_eq!(trimmer.trim_inbound().await.expect("trimming"), 0, "the others have read nothing");
     world.raw.call(&["XGROUP", "SETID", &stream, "others", "$"]).await;
@@ -36,7 +36,7 @@ async fn inbound_entries_go_when_all_groups_have_dealt_with_them_and_not_before(
     let gone = trimmer.trim_inbound().await.expect("trimming");
     assert!((350..=450).contains(&gone), "{gone} are gone");
     assert!(world.ids("campaign-events").await.contains(&appended[450].0));
-    inbound.acknowledge(&appended[450..=450]).await.expect("acknowledging");
+    inbound.acknowledge(1, &appended[450..=450]).await.expect("acknowledging");
     world.raw.call(&["XGROUP", "DESTROY", &stream, "lifecycle-service"]).await;
     assert_eq!(trimmer.trim_inbound().await.expect("trimming"), 0, "without our group nobody knows what was read");
 }
@@ -46,8 +46,8 @@ async fn a_history_is_kept() {
     let world = World::fresh().await;
     let inbound = world.redis.inbound();
     let ids = inbound.append((0..300).map(|n| event(&format!("e-{n}"))).collect()).await.expect("appending");
-    inbound.fetch("one", 300, Duration::ZERO).await.expect("fetching");
-    inbound.acknowledge(&ids).await.expect("acknowledging");
+    inbound.fetch("one", 1, 300, Duration::ZERO).await.expect("fetching");
+    inbound.acknowledge(1, &ids).await.expect("acknowledging");
     assert_eq!(world.redis.trimmer().trim_inbound().await.expect("trimming"), 0);
     assert_eq!(world.ids("campaign-events").await.len(), 300);
 }
@@ -72,8 +72,8 @@ async fn only_consumers_that_hold_nothing_and_are_long_gone_are_forgotten() {
     let world = World::fresh().await;
     let (inbound, stream) = (world.redis.inbound(), world.key("campaign-events"));
     inbound.append(vec![event("e-1")]).await.expect("appending");
-    inbound.fetch("holds", 10, Duration::ZERO).await.expect("fetching");
-    inbound.fetch("idle", 10, Duration::ZERO).await.expect("fetching");
+    inbound.fetch("holds", 1, 10, Duration::ZERO).await.expect("fetching");
+    inbound.fetch("idle", 1, 10, Duration::ZERO).await.expect("fetching");
     // Nobody can wait an hour here: both were seen just now, so both are kept.
     assert_eq!(world.redis.trimmer().forget_idle_consumers().await.expect("forgetting"), 0);
     world.raw.call(&["XGROUP", "DESTROY", &stream, "lifecycle-service"]).await;
