@@ -17,7 +17,7 @@ use crate::rows::{JournalRow, int, limit_of, uint};
 use crate::schema::{journal, statement};
 
 /// Commits that run side by side take the times of their facts before their places, so times go back a little here and
-/// there. Longer than a unit of work lives.
+/// there. Longer than a unit of work lives; no more than a quarter of what is asked for.
 const DISORDER: Duration = Duration::from_mins(1);
 
 /// Two thousand years, in microseconds: whatever is kept longer is kept for ever, and the calendar reaches back so far.
@@ -84,7 +84,7 @@ pub(crate) async fn first_since(
     retention: Duration,
     top: Position,
 ) -> Result<Position, Failure> {
-    let back = i64::try_from(retention.saturating_add(DISORDER).as_micros()).unwrap_or(i64::MAX);
+    let back = i64::try_from(retention.saturating_add(DISORDER.min(retention / 4)).as_micros()).unwrap_or(i64::MAX);
     let search = FirstSince { back_micros: &back.min(LONGEST), top: int(top.0) };
     Ok(Position(uint(search.get_result::<i64>(connection).await?)))
 }

@@ -177,9 +177,9 @@ async fn what_was_not_told_for_longer_than_the_outbox_promises_is_told_all_the_s
 #[tokio::test]
 async fn nothing_is_published_of_which_the_cache_could_not_be_told() {
     let mut outbox = MockOutbox::new();
-    outbox
-        .expect_read()
-        .returning(|after, _| Ok([step(6, "a", 2)].into_iter().filter(|r| r.position > after).collect()));
+    outbox.expect_read().returning(|after, _| {
+        Ok([step(5, "z", 1), step(6, "a", 2)].into_iter().filter(|r| r.position > after).collect())
+    });
     let mut publisher = told_up_to(5, Some(5));
     publisher.expect_publish().never();
     let mut cache = MockCache::new();

@@ -65,7 +65,8 @@ pub async fn a_holder_keeps_its_lease_by_asking_again(h: &mut impl LeasesHarness
     }
 }
 
-/// E3: what ran out can be had. E4: by the next holder with a higher term, also by the first one again.
+/// E3: what ran out can be had by the next holder, also by the first one again.
+/// E4: with a higher term each time.
 pub async fn a_lease_that_ran_out_goes_to_the_next(h: &mut impl LeasesHarness) {
     let first = hold(h, "relay", "one").await.expect("it is free");
     h.advance(seconds(11)).await;
@@ -76,7 +77,8 @@ pub async fn a_lease_that_ran_out_goes_to_the_next(h: &mut impl LeasesHarness) {
     assert!(hold(h, "relay", "one").await.expect("it ran out again") > second);
 }
 
-/// E3: what was released can be had at once. E4: with a higher term.
+/// E3: what was released can be had at once.
+/// E4: with a higher term.
 pub async fn a_released_lease_goes_to_the_next_at_once(h: &mut impl LeasesHarness) {
     let first = hold(h, "relay", "one").await.expect("it is free");
     h.leases().release("relay", "one").await.expect("released");
