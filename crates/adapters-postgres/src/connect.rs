@@ -110,9 +110,11 @@ impl Connector {
                     return ready.map_err(|e| OpenError::server(self.whom(), "it refused the session", e));
                 }
                 Err(error) if self.server.plain_too && is_tls(&error) => {
-                    let at = &self.whom().at;
-                    tracing::warn!(at, %error, "the connection to PostgreSQL is not encrypted; sslmode=verify-full insists");
-                    self.plain.store(true, Ordering::Relaxed);
+                    // Said once, however many connections come up.
+                    if !self.plain.swap(true, Ordering::Relaxed) {
+                        let at = &self.whom().at;
+                        tracing::warn!(at, %error, "connections to PostgreSQL are not encrypted; sslmode=verify-full insists");
+                    }
                 }
                 Err(error) => return Err(OpenError::connecting(self.whom(), error)),
             }

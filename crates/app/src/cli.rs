@@ -101,8 +101,7 @@ pub(crate) enum Command {
     ///
     /// Needs the variable `DATABASE_URL` (or `postgres.url`). Run it before the first start and with every new version, before the new
     /// instances start: old ones work on with the new tables. The embedded store migrates itself.
-    #[command(subcommand)]
-    Migrate(Migrate),
+    Migrate(MigrateArgs),
     /// Check every invariant (INV-1 to INV-8) and the audit chain of the stored data
     ///
     /// Reads only; may run beside a serving instance. Exit code 1 when something is wrong.
@@ -135,9 +134,19 @@ pub(crate) enum Command {
 }
 
 /// See [`Command::Migrate`].
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct MigrateArgs {
+    #[command(subcommand)]
+    pub(crate) action: Option<Migrate>,
+    #[command(flatten)]
+    pub(crate) up: MigrateUp,
+}
+
+/// What to do with migrations.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Migrate {
-    /// Apply the migrations that are missing; several at once wait for each other
+    /// Apply the migrations that are missing (the default); several at once wait for each other
     Up(MigrateUp),
     /// Take the last migration back, with the data that it holds
     Down(MigrateDown),

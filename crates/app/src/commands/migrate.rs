@@ -1,26 +1,21 @@
 //! `lifecycle migrate`: the tables of the PostgreSQL database, up, down and how they stand.
 
-use adapters_postgres::migrate;
+use adapters_postgres::{PostgresSettings, migrate};
 use serde_json::json;
 
-use crate::cli::{Format, Migrate, Report, Settings};
+use crate::cli::{Format, Migrate, MigrateArgs, MigrateUp, Report, Settings};
 use crate::commands::block_on;
 use crate::failure::Failure;
 use crate::{output, wiring};
 
-pub(crate) fn run(settings: &Settings, command: &Migrate) -> Result<(), Failure> {
+pub(crate) fn run(settings: &Settings, options: &MigrateArgs) -> Result<(), Failure> {
     let config = settings.load()?.config;
     let database = wiring::database(&config)?;
     block_on(async {
-        match command {
-            Migrate::Up(options) if options.dry_run => {
-                let mut missing = migrate::status(&database).await?;
-                missing.retain(|migration| !migration.applied);
-                let missing: Vec<String> = missing.into_iter().map(|migration| migration.name).collect();
-                listed(&options.report, "missing", &missing)
-            }
-            Migrate::Up(options) => listed(&options.report, "applied", &migrate::up(&database).await?),
-            Migrate::Down(options) => {
+        match &options.action {
+            None => up(&database, &options.up).await,
+            Some(Migrate::Up(options)) => up(&database, options).await,
+            Some(Migrate::Down(options)) => {
                 if !options.yes {
                     return Err(Failure::Usage(
                         "taking a migration back drops what it made, data included. Make a backup, stop every instance, \
@@ -31,9 +26,17 @@ pub(crate) fn run(settings: &Settings, command: &Migrate) -> Result<(), Failure>
                 let taken_back = migrate::down(&database).await?;
                 listed(&options.report, "takenBack", taken_back.as_slice())
             }
-            Migrate::Status(report) => status(report, &migrate::status(&database).await?),
+            Some(Migrate::Status(report)) => status(report, &migrate::status(&database).await?),
         }
     })
+}
+
+async fn up(database: &PostgresSettings, options: &MigrateUp) -> Result<(), Failure> {
+    if !options.dry_run {
+        return listed(&options.report, "applied", &migrate::up(database).await?);
+    }
+    let missing = migrate::status(database).await?.into_iter().filter(|migration| !migration.applied);
+    listed(&options.report, "missing", &missing.map(|migration| migration.name).collect::<Vec<_>>())
 }
 
 /// Tells what was done to which migrations.

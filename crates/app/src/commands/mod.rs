@@ -26,7 +26,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Serve => serve::run(settings),
         Command::Demo(options) => crate::demo::run(settings, &options),
         Command::Token(options) => token::run(settings, &options),
-        Command::Migrate(command) => migrate::run(settings, &command),
+        Command::Migrate(options) => migrate::run(settings, &options),
         Command::Verify(report) => verify::run(settings, &report),
         Command::Audit(command) => audit::run(settings, &command),
         Command::Replay(options) => replay::run(settings, &options),

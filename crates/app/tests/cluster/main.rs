@@ -8,6 +8,7 @@ mod bad_entries;
 mod bad_servers;
 mod fleet;
 mod frozen;
+mod guide;
 mod instances;
 mod lives;
 mod rolling;
