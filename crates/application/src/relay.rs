@@ -135,6 +135,8 @@ impl Relay {
                 records.remove(0);
                 Ok(records)
             }
+            // The month that ended with the one told last was taken away.
+            Some(next) if next.position.0 == told.position.0 + 1 => Ok(records),
             // Months of the log that were not told were taken away by hand.
             Some(_) => {
                 self.begin_after(told, outbox.begin().await?).await?;

@@ -186,3 +186,16 @@ async fn nothing_is_published_of_which_the_cache_could_not_be_told() {
     cache.expect_outdated().times(1).returning(|_| Err(PortError::Contended { what: "the cache" }));
     run_once(parts(outbox, publisher, cache, granted())).await;
 }
+
+#[tokio::test]
+async fn a_log_that_begins_right_after_what_was_told_is_told_whole() {
+    let mut outbox = MockOutbox::new();
+    outbox.expect_read().returning(|after, _| {
+        Ok([step(6, "a", 2), step(7, "b", 1)].into_iter().filter(|r| r.position > after).collect())
+    });
+    let mut publisher = told_up_to(5, Some(5));
+    publisher.expect_publish().times(1).withf(|records| records.len() == 2).returning(|_| Ok(()));
+    let mut cache = MockCache::new();
+    cache.expect_outdated().returning(|_| Ok(()));
+    run_once(parts(outbox, publisher, cache, granted())).await;
+}
