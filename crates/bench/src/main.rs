@@ -1,22 +1,22 @@
-//! `cargo xtask bench`: measures the embedded wiring, next to bare `SQLite` doing the same work in the same run.
+//! `cargo xtask bench`: measures the service next to baselines in the same run.
 //!
 //! One scenario a file. Nothing here is a test: it prints what it measured, and `docs/PERFORMANCE.md` says what it means.
 
-mod baseline;
-mod burst;
-mod creates;
-mod engine;
-mod fixtures;
-mod footprint;
+mod baselines;
+mod bench;
+mod embedded;
+mod latency;
 mod process;
 mod report;
-mod steady;
+mod scenarios;
+mod seed;
+mod servers;
 
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
+use bench::{Bench, FULL, QUICK};
 use clap::Parser;
-use report::Report;
 
 /// Measures the service.
 #[derive(Parser)]
@@ -24,57 +24,50 @@ struct Arguments {
     /// Which scenarios to run; all when none is named.
     #[arg(value_parser = SCENARIOS)]
     scenarios: Vec<String>,
-    /// Less of everything, for a first impression in a minute.
+    /// Less of everything, for a first impression.
     #[arg(long)]
     quick: bool,
+    /// How often each is run, in place of the usual number.
+    #[arg(long)]
+    runs: Option<usize>,
     /// The program under test.
     #[arg(long, default_value = "target/release/lifecycle")]
     binary: PathBuf,
+    /// The folder of what the service is compared with.
+    #[arg(long, default_value = "bench/peers")]
+    peers: PathBuf,
     /// Where to write the readings as JSON.
     #[arg(long)]
     json: Option<PathBuf>,
 }
 
-const SCENARIOS: [&str; 4] = ["burst", "steady", "creates", "footprint"];
-
-/// How much work a run does, and how often.
-#[derive(Clone, Copy)]
-struct Scale {
-    runs: usize,
-    burst: usize,
-    steady_seconds: usize,
-    creates: usize,
-    pending: usize,
-}
-
-const FULL: Scale = Scale { runs: 3, burst: 20_000, steady_seconds: 20, creates: 20_000, pending: 1_000_000 };
-const QUICK: Scale = Scale { runs: 1, burst: 5_000, steady_seconds: 5, creates: 5_000, pending: 50_000 };
+const SCENARIOS: [&str; 2] = ["burst", "embedded"];
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
     if cfg!(debug_assertions) {
         bail!("figures of an unoptimised build mean nothing; run `cargo xtask bench`");
     }
-    let scale = if arguments.quick { QUICK } else { FULL };
-    let wanted = |name: &str| arguments.scenarios.is_empty() || arguments.scenarios.iter().any(|s| s == name);
+    let mut scale = if arguments.quick { QUICK } else { FULL };
+    scale.runs = arguments.runs.unwrap_or(scale.runs);
+    let mut bench = Bench::new(scale, arguments.binary, arguments.peers);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let mut report = Report::new();
-    if wanted("burst") {
-        baseline::run(&mut report, scale)?;
-        runtime.block_on(burst::run(&mut report, scale))?;
+    for name in SCENARIOS {
+        if arguments.scenarios.is_empty() || arguments.scenarios.iter().any(|wanted| wanted == name) {
+            runtime.block_on(run(&mut bench, name))?;
+        }
     }
-    if wanted("steady") {
-        runtime.block_on(steady::run(&mut report, scale))?;
-    }
-    if wanted("creates") {
-        runtime.block_on(creates::run(&mut report, scale, &arguments.binary))?;
-    }
-    if wanted("footprint") {
-        runtime.block_on(footprint::run(&mut report, scale, &arguments.binary))?;
-    }
-    report.print();
+    bench.report.print();
     if let Some(path) = arguments.json {
-        report.write_json(&path)?;
+        bench.report.write_json(&path)?;
     }
     Ok(())
+}
+
+async fn run(bench: &mut Bench, scenario: &str) -> Result<()> {
+    match scenario {
+        "burst" => scenarios::burst::run(bench).await,
+        "embedded" => embedded::run(bench).await,
+        other => bail!("there is no scenario {other}"),
+    }
 }

@@ -1,82 +1,154 @@
-//! The real binary as a child process.
+//! The real binary as a child process, on either wiring.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
-/// A running `lifecycle serve`, killed when dropped.
-pub(crate) struct Process {
-    child: Child,
-    pub(crate) url: String,
-    /// From its start to its first 200 on `/readyz`.
-    pub(crate) ready_after: Duration,
-}
+use crate::servers::Place;
 
 /// The key that tokens are signed with.
 const SECRET: &str = "a-secret-for-measurements-only-0123456789";
 
-impl Process {
-    pub(crate) async fn start(binary: &Path, store: &Path) -> Result<Self> {
+/// The program under test, and where it keeps its data.
+#[derive(Clone)]
+pub(crate) struct Program {
+    binary: PathBuf,
+    environment: Vec<(String, String)>,
+}
+
+impl Program {
+    /// On the file at `store`.
+    pub(crate) fn embedded(binary: &Path, store: &Path) -> Self {
+        Self::new(binary).with("LIFECYCLE_EMBEDDED__PATH", store.display())
+    }
+
+    /// On servers.
+    pub(crate) fn on_servers(binary: &Path, place: &Place<'_>) -> Self {
+        Self::new(binary).with("DATABASE_URL", place.database_url()).with("REDIS_URL", place.redis_url())
+    }
+
+    /// Limits that protect a service from its callers are lifted: the load comes from one address and one token. All else
+    /// has its defaults.
+    fn new(binary: &Path) -> Self {
+        Self { binary: binary.to_owned(), environment: Vec::new() }
+            .with("LIFECYCLE_AUTH__HS256_SECRET", SECRET)
+            .with("LIFECYCLE_LIMITS__TOKEN_PER_SECOND", 1_000_000)
+            .with("LIFECYCLE_LIMITS__TOKEN_BURST", 1_000_000)
+            .with("LIFECYCLE_HTTP__MAX_CONNECTIONS_PER_ADDRESS", 12_000)
+            .with("LIFECYCLE_LOG__LEVEL", "warn")
+    }
+
+    /// The same with a setting.
+    pub(crate) fn with(mut self, name: &str, value: impl ToString) -> Self {
+        self.environment.push((name.to_owned(), value.to_string()));
+        self
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.binary);
+        command.args(arguments).envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// Runs one of its commands to the end; gives what it printed.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Result<String> {
+        let output = self.command(arguments).output()?;
+        let text = || String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        ensure!(
+            output.status.success(),
+            "{arguments:?}: {}\n{}{}",
+            output.status,
+            text(),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(text())
+    }
+
+    /// Nothing lost, doubled or out of order, or the measurement is void.
+    pub(crate) fn verify(&self) -> Result<()> {
+        self.run(&["verify"]).map(drop).context("the store is not as it must be")
+    }
+
+    /// A token of an admin.
+    pub(crate) fn token(&self) -> Result<String> {
+        self.run(&["token", "--sub", "bench", "--role", "admin", "--ttl", "8h"])
+    }
+
+    /// Starts the service and waits until it is ready.
+    pub(crate) async fn serve(&self) -> Result<Service> {
+        let token = self.token()?;
         let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let url = format!("http://127.0.0.1:{port}");
         let begun = Instant::now();
-        let child = environment(&mut Command::new(binary), store)
-            .arg("serve")
+        let child = self
+            .command(&["serve"])
             .env("LIFECYCLE_HTTP__LISTEN", format!("127.0.0.1:{port}"))
-            .env("LIFECYCLE_LIMITS__TOKEN_PER_SECOND", "1000000")
-            .env("LIFECYCLE_LIMITS__TOKEN_BURST", "1000000")
-            .env("LIFECYCLE_LOG__LEVEL", "warn")
             .stdout(Stdio::null())
             .spawn()
-            .with_context(|| format!("{} cannot be started", binary.display()))?;
-        let mut process = Self { child, url, ready_after: Duration::ZERO };
+            .with_context(|| format!("{} cannot be started", self.binary.display()))?;
+        let mut service = Service { child, url, token, ready_after: Duration::ZERO };
         let client = reqwest::Client::new();
         loop {
-            if let Ok(response) = client.get(format!("{}/readyz", process.url)).send().await
+            if let Ok(response) = client.get(format!("{}/readyz", service.url)).send().await
                 && response.status().is_success()
             {
-                process.ready_after = begun.elapsed();
-                return Ok(process);
+                service.ready_after = begun.elapsed();
+                return Ok(service);
             }
-            if let Some(status) = process.child.try_wait()? {
+            if let Some(status) = service.child.try_wait()? {
                 bail!("the service ended with {status}");
             }
-            if begun.elapsed() > Duration::from_mins(1) {
+            if begun.elapsed() > Duration::from_mins(2) {
                 bail!("the service did not become ready");
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
+}
 
-    /// Resident memory in MiB.
-    pub(crate) fn memory(&self) -> Result<f64> {
+/// A running `lifecycle serve`, killed when dropped.
+pub(crate) struct Service {
+    child: Child,
+    pub(crate) url: String,
+    /// Of an admin.
+    pub(crate) token: String,
+    /// From its start to its first 200 on `/readyz`.
+    pub(crate) ready_after: Duration,
+}
+
+impl Service {
+    /// Resident memory in MiB, by the system's own word for it: `VmRSS` now, `VmHWM` at most.
+    pub(crate) fn memory(&self, word: &str) -> Result<f64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find(|l| l.starts_with("VmRSS:")).context("no VmRSS in /proc")?;
-        let kib: f64 = line.split_whitespace().nth(1).context("no value")?.parse()?;
+        let line = status.lines().find_map(|line| line.strip_prefix(word)?.strip_prefix(':'));
+        let kib: f64 = line.with_context(|| format!("no {word}"))?.trim_end_matches("kB").trim().parse()?;
         Ok(kib / 1024.0)
+    }
+
+    /// How many files and sockets it holds.
+    pub(crate) fn handles(&self) -> Result<usize> {
+        Ok(std::fs::read_dir(format!("/proc/{}/fd", self.child.id()))?.count())
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Asks it to stop, and waits.
+    pub(crate) fn stop(mut self) -> Result<()> {
+        let told = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status()?;
+        ensure!(told.success(), "it cannot be told to stop");
+        let status = self.child.wait()?;
+        ensure!(status.success(), "it ended with {status}");
+        Ok(())
     }
 }
 
-impl Drop for Process {
+impl Drop for Service {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// A token of an admin.
-pub(crate) fn token(binary: &Path, store: &Path) -> Result<String> {
-    let output = environment(&mut Command::new(binary), store)
-        .args(["token", "--sub", "bench", "--role", "admin", "--ttl", "1h"])
-        .output()?;
-    if !output.status.success() {
-        bail!("no token: {}", String::from_utf8_lossy(&output.stderr));
-    }
-    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
-}
-
-fn environment<'a>(command: &'a mut Command, store: &Path) -> &'a mut Command {
-    command.env("LIFECYCLE_EMBEDDED__PATH", store).env("LIFECYCLE_AUTH__HS256_SECRET", SECRET)
 }

@@ -54,7 +54,7 @@ const LAYERS: &[Layer] = &[
     layer("test-servers", &[]),
     // Makes the tokens that the scenarios use, and their databases.
     layer("testkit", &["domain", "ports", "wire", "adapters-auth", "test-servers"]),
-    layer("bench", &["domain", "ports", "wire", "application", "adapters-embedded"]),
+    layer("bench", &["domain", "ports", "wire", "application", "adapters-embedded", "test-servers"]),
     layer("sim", &["domain", "ports", "wire", "application", "adapters-embedded"]),
     layer("xtask", &["domain", "wire", "test-servers"]),
 ];

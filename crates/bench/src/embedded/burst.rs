@@ -6,33 +6,34 @@ use anyhow::Result;
 use chrono::TimeDelta;
 use hdrhistogram::Histogram;
 
-use crate::Scale;
-use crate::engine::{Engine, Firing};
-use crate::fixtures;
-use crate::report::Report;
+use crate::bench::Bench;
+use crate::embedded::engine::{Engine, Firing};
+use crate::embedded::fixtures;
 
-pub(crate) async fn run(report: &mut Report, scale: Scale) -> Result<()> {
+pub(crate) async fn run(bench: &mut Bench) -> Result<()> {
+    let (report, scale) = (&mut bench.report, bench.scale);
+    let count = scale.bursts[0];
     for run in 1..=scale.runs {
-        report.progress(&format!("burst {run}/{}: {} timers due at once", scale.runs, scale.burst));
+        report.progress(&format!("burst {run}/{}: {} timers due at once", scale.runs, count));
         let folder = tempfile::tempdir()?;
         let engine = Engine::start(&folder.path().join("bench.db"))?;
         // Far enough ahead for everything to be created before.
-        let due = engine.clock.now() + TimeDelta::seconds(3 + i64::try_from(scale.burst / 4_000)?);
+        let due = engine.clock.now() + TimeDelta::seconds(3 + i64::try_from(count / 4_000)?);
         let mut number = 0;
-        while number < scale.burst {
-            let end = scale.burst.min(number + 500);
+        while number < count {
+            let end = count.min(number + 500);
             let requests = (number..end).map(|n| fixtures::create(n, due)).collect::<Result<_>>()?;
             engine.apply(requests).await?;
             number = end;
         }
         anyhow::ensure!(engine.clock.now() < due, "the campaigns were not created in time");
-        let firings = engine.wait_for(scale.burst, Duration::from_mins(2)).await?;
+        let firings = engine.wait_for(count, Duration::from_mins(2)).await?;
         engine.stop().await;
         let last = firings.iter().map(|f| f.committed).max().unwrap_or(due);
         #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
-        let rate = scale.burst as f64 / seconds(last - due);
-        report.add("burst", "transitions, due → committed", "1/s", rate);
-        report.add("burst", "lateness p99", "ms", percentile(&firings, 99.0)?);
+        let rate = count as f64 / seconds(last - due);
+        report.add("embedded", "transitions, due → committed", "1/s", rate);
+        report.add("embedded", "lateness p99", "ms", percentile(&firings, 99.0)?);
     }
     Ok(())
 }

@@ -1,26 +1,24 @@
 //! Creating campaigns through HTTP, as a client does: in batches, and one by one from several connections.
 
-use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::Scale;
-use crate::process::{self, Process};
-use crate::report::Report;
+use crate::bench::Bench;
+use crate::process::Program;
 
 const BATCH: usize = 500;
 const CONNECTIONS: usize = 16;
 
-pub(crate) async fn run(report: &mut Report, scale: Scale, binary: &Path) -> Result<()> {
+pub(crate) async fn run(bench: &mut Bench) -> Result<()> {
+    let (report, scale) = (&mut bench.report, bench.scale);
     for run in 1..=scale.runs {
         report.progress(&format!("creates {run}/{}: {} by batch, a quarter one by one", scale.runs, scale.creates));
         let folder = tempfile::tempdir()?;
-        let store = folder.path().join("bench.db");
-        let token = process::token(binary, &store)?;
-        let service = Process::start(binary, &store).await?;
+        let service = Program::embedded(&bench.binary, &folder.path().join("bench.db")).serve().await?;
+        let token = service.token.clone();
         let client = reqwest::Client::new();
         let url = format!("{}/api/v1/campaigns", service.url);
 
@@ -32,7 +30,7 @@ pub(crate) async fn run(report: &mut Report, scale: Scale, binary: &Path) -> Res
             ensure!(response.status().is_success(), "a batch was answered {}", response.status());
             response.bytes().await?;
         }
-        report.add("creates", "POST /campaigns/batch, 500 each, one connection", "1/s", rate(scale.creates, begun));
+        report.add("embedded", "POST /campaigns/batch, 500 each, one connection", "1/s", rate(scale.creates, begun));
 
         let begun = Instant::now();
         let each = scale.creates / 4 / CONNECTIONS;
@@ -52,7 +50,7 @@ pub(crate) async fn run(report: &mut Report, scale: Scale, binary: &Path) -> Res
         while let Some(sent) = senders.join_next().await {
             sent??;
         }
-        report.add("creates", "POST /campaigns, 16 connections", "1/s", rate(each * CONNECTIONS, begun));
+        report.add("embedded", "POST /campaigns, 16 connections", "1/s", rate(each * CONNECTIONS, begun));
     }
     Ok(())
 }

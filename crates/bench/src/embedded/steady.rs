@@ -5,16 +5,16 @@ use std::time::Duration;
 use anyhow::Result;
 use chrono::TimeDelta;
 
-use crate::Scale;
-use crate::burst::percentile;
-use crate::engine::Engine;
-use crate::fixtures;
-use crate::report::Report;
+use crate::bench::Bench;
+use crate::embedded::burst::percentile;
+use crate::embedded::engine::Engine;
+use crate::embedded::fixtures;
 
 /// Timers a second.
 const RATE: usize = 300;
 
-pub(crate) async fn run(report: &mut Report, scale: Scale) -> Result<()> {
+pub(crate) async fn run(bench: &mut Bench) -> Result<()> {
+    let (report, scale) = (&mut bench.report, bench.scale);
     let count = RATE * scale.steady_seconds;
     for run in 1..=scale.runs {
         report.progress(&format!("steady {run}/{}: {RATE} timers a second for {} s", scale.runs, scale.steady_seconds));
@@ -39,7 +39,7 @@ pub(crate) async fn run(report: &mut Report, scale: Scale) -> Result<()> {
         anyhow::ensure!(firings.iter().all(|f| f.committed >= f.due), "a timer fired early");
         for (name, percent) in [("p50", 50.0), ("p99", 99.0), ("p99.9", 99.9), ("worst", 100.0)] {
             let what = format!("lateness {name} at {RATE}/s, due → committed");
-            report.add("steady", &what, "ms", percentile(&firings, percent)?);
+            report.add("embedded", &what, "ms", percentile(&firings, percent)?);
         }
     }
     Ok(())

@@ -6,8 +6,7 @@ use anyhow::Result;
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 
-use crate::Scale;
-use crate::report::Report;
+use crate::bench::Bench;
 
 diesel::table! {
     campaign (id) {
@@ -37,13 +36,14 @@ diesel::table! {
 
 const BATCH: usize = 500;
 
-pub(crate) fn run(report: &mut Report, scale: Scale) -> Result<()> {
+pub(crate) fn run(bench: &mut Bench) -> Result<()> {
+    let (report, scale) = (&mut bench.report, bench.scale);
     for run in 1..=scale.runs {
         for (name, batch) in [("batches of 500", BATCH), ("one per commit", 1)] {
-            let count = if batch == 1 { scale.burst / 4 } else { scale.burst };
+            let count = if batch == 1 { scale.bursts[0] / 4 } else { scale.bursts[0] };
             report.progress(&format!("bare SQLite {run}/{}: {count} transitions, {name}", scale.runs));
             let rate = transitions(count, batch)?;
-            report.add("burst", &format!("baseline: bare SQLite, {name}"), "1/s", rate);
+            report.add("embedded", &format!("baseline: bare SQLite, {name}"), "1/s", rate);
         }
     }
     Ok(())

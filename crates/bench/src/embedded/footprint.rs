@@ -1,23 +1,22 @@
 //! What an idle service with very many pending timers needs: memory, and time until it is ready.
 
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
 use chrono::TimeDelta;
 
-use crate::Scale;
-use crate::engine::Engine;
-use crate::fixtures;
-use crate::process::Process;
-use crate::report::Report;
+use crate::bench::Bench;
+use crate::embedded::engine::Engine;
+use crate::embedded::fixtures;
+use crate::process::Program;
 
-pub(crate) async fn run(report: &mut Report, scale: Scale, binary: &Path) -> Result<()> {
+pub(crate) async fn run(bench: &mut Bench) -> Result<()> {
+    let (report, scale) = (&mut bench.report, bench.scale);
     let folder = tempfile::tempdir()?;
-    let empty = Process::start(binary, &folder.path().join("empty.db")).await?;
+    let empty = Program::embedded(&bench.binary, &folder.path().join("empty.db")).serve().await?;
     tokio::time::sleep(Duration::from_secs(1)).await;
-    report.add("footprint", "start to ready, empty store", "ms", empty.ready_after.as_secs_f64() * 1_000.0);
-    report.add("footprint", "memory, empty store", "MiB", empty.memory()?);
+    report.add("embedded", "start to ready, empty store", "ms", empty.ready_after.as_secs_f64() * 1_000.0);
+    report.add("embedded", "memory, empty store", "MiB", empty.memory("VmRSS")?);
     drop(empty);
 
     // A campaign that has not started has two timers.
@@ -31,10 +30,10 @@ pub(crate) async fn run(report: &mut Report, scale: Scale, binary: &Path) -> Res
         engine.apply(requests).await?;
     }
     engine.stop().await;
-    let service = Process::start(binary, &store).await?;
+    let service = Program::embedded(&bench.binary, &store).serve().await?;
     tokio::time::sleep(Duration::from_secs(3)).await;
     let what = format!("start to ready, {} pending timers", scale.pending);
-    report.add("footprint", &what, "ms", service.ready_after.as_secs_f64() * 1_000.0);
-    report.add("footprint", &format!("memory, {} pending timers", scale.pending), "MiB", service.memory()?);
+    report.add("embedded", &what, "ms", service.ready_after.as_secs_f64() * 1_000.0);
+    report.add("embedded", &format!("memory, {} pending timers", scale.pending), "MiB", service.memory("VmRSS")?);
     Ok(())
 }

@@ -1,0 +1,60 @@
+//! One run of the bench: what it is about to measure, how much of it, and what it has read so far.
+
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+use crate::report::Report;
+use crate::servers::Servers;
+
+/// What scenarios share.
+pub(crate) struct Bench {
+    pub(crate) report: Report,
+    pub(crate) scale: Scale,
+    /// The program under test.
+    pub(crate) binary: PathBuf,
+    /// Where the peers' programs are, installed.
+    pub(crate) peers: PathBuf,
+    servers: OnceLock<Servers>,
+}
+
+impl Bench {
+    pub(crate) fn new(scale: Scale, binary: PathBuf, peers: PathBuf) -> Self {
+        Self { report: Report::new(), scale, binary, peers, servers: OnceLock::new() }
+    }
+
+    /// PostgreSQL and Redis, started when they are first needed.
+    pub(crate) fn servers(&self) -> &Servers {
+        self.servers.get_or_init(Servers::start)
+    }
+}
+
+/// How much work a run does, and how often.
+#[derive(Clone, Copy)]
+pub(crate) struct Scale {
+    /// The short form, for a continuous check of ratios.
+    pub(crate) quick: bool,
+    pub(crate) runs: usize,
+    /// How many timers are due at one instant.
+    pub(crate) bursts: &'static [usize],
+    /// Timers a second.
+    pub(crate) rates: &'static [usize],
+    pub(crate) steady_seconds: usize,
+    pub(crate) creates: usize,
+    /// Timers that wait while others are measured.
+    pub(crate) pending: usize,
+}
+
+/// What `docs/PERFORMANCE.md` is made of.
+pub(crate) const FULL: Scale = Scale {
+    quick: false,
+    runs: 3,
+    bursts: &[20_000, 100_000],
+    rates: &[300, 2_000],
+    steady_seconds: 20,
+    creates: 20_000,
+    pending: 1_000_000,
+};
+
+/// A first impression, and the check of every change.
+pub(crate) const QUICK: Scale =
+    Scale { quick: true, runs: 1, bursts: &[5_000], rates: &[300], steady_seconds: 5, creates: 5_000, pending: 50_000 };

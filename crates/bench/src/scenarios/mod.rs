@@ -1,0 +1,4 @@
+//! The scenarios on servers, one a file.
+
+pub(crate) mod burst;
+mod firings;

@@ -1,0 +1,56 @@
+//! Campaigns for a scenario, made over HTTP as a client would.
+
+use std::sync::Arc;
+
+use anyhow::{Result, ensure};
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use crate::process::Service;
+
+const BATCH: usize = 500;
+const CONNECTIONS: usize = 4;
+
+/// A campaign that starts at `start` and runs for a day, with a little metadata.
+pub(crate) fn campaign(id: &str, start: DateTime<Utc>) -> Value {
+    json!({
+        "campaignId": id,
+        "startTime": start.to_rfc3339_opts(SecondsFormat::Micros, true),
+        "durationHours": 24,
+        "metadata": { "name": "Spring sale", "hashtags": ["spring", "sale"], "budget": "1000" },
+    })
+}
+
+/// Creates `count` campaigns: the n-th one starts at `start(n)`. Their ids tell their number and when they start, in
+/// microseconds since 1970.
+pub(crate) async fn create(
+    service: &Service,
+    count: usize,
+    start: impl Fn(usize) -> DateTime<Utc> + Send + Sync + 'static,
+) -> Result<()> {
+    let client = reqwest::Client::new();
+    let start = Arc::new(start);
+    let mut senders = JoinSet::new();
+    for connection in 0..CONNECTIONS {
+        let (client, start, token) = (client.clone(), Arc::clone(&start), service.token.clone());
+        let url = format!("{}/api/v1/campaigns/batch", service.url);
+        senders.spawn(async move {
+            for first in (0..count).step_by(BATCH).skip(connection).step_by(CONNECTIONS) {
+                let campaigns: Vec<Value> = (first..count.min(first + BATCH))
+                    .map(|n| campaign(&format!("{n:07}-{}", start(n).timestamp_micros()), start(n)))
+                    .collect();
+                let body = json!({ "campaigns": campaigns });
+                let response = client.post(&url).bearer_auth(&token).json(&body).send().await?;
+                let status = response.status();
+                let answer = response.text().await?;
+                ensure!(status.is_success(), "a batch was answered {status}: {answer:.300}");
+            }
+            Ok(())
+        });
+    }
+    while let Some(sent) = senders.join_next().await {
+        sent??;
+    }
+    Ok(())
+}
