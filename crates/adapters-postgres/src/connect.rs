@@ -37,6 +37,16 @@ pub(crate) struct Connector {
 /// much between two statements.
 const READER_IDLE: Duration = Duration::from_secs(3);
 
+/// A unit of work finds all of its rows by keys or in the order of an index. The planner does not know how few they are, since
+/// they come as arrays, and reads and hashes a whole table for them while that is small. It is to look for no other way, and
+/// not each time anew.
+const BY_INDEX: &str = "SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off; \
+    SET enable_mergejoin = off; SET plan_cache_mode = force_generic_plan;";
+
+/// Takes back what only units of work want, for work that reads a lot.
+pub(crate) const BY_ANY_WAY: &str = "RESET enable_seqscan; RESET enable_bitmapscan; RESET enable_hashjoin; \
+    RESET enable_mergejoin; RESET plan_cache_mode;";
+
 /// The oldest version that has all that we use.
 const OLDEST: i32 = 150_000;
 
@@ -56,7 +66,8 @@ impl Connector {
         let session = format!(
             "SET statement_timeout = {statement}; SET lock_timeout = {lock}; \
              SET idle_in_transaction_session_timeout = {idle}; SET timezone = 'UTC'; SET jit = off; \
-             SET max_parallel_workers_per_gather = 0;",
+             SET max_parallel_workers_per_gather = 0; {plans}",
+            plans = if role == Role::Writer { BY_INDEX } else { "" },
             lock = settings.lock.as_millis(),
             idle = idle.as_millis(),
         );

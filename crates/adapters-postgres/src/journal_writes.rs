@@ -2,7 +2,7 @@
 
 use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_types::Bool;
+use diesel::sql_types::{Bool, Nullable, Timestamptz};
 use diesel_async::RunQueryDsl;
 use domain::Timestamp;
 use ports::journal::{Fact, Position};
@@ -51,37 +51,50 @@ struct Head {
     hash: [u8; 32],
 }
 
+/// What became of an append.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Appended {
+    /// The position of the first fact, when there were facts.
+    pub(crate) first: Option<Position>,
+    /// When the next timer comes due, as this transaction leaves them.
+    pub(crate) next_due: Option<Timestamp>,
+}
+
 /// Lifts `lock_timeout` for the rest of the transaction, from before the row is locked on. It is made for rows that
 /// somebody sits on; behind the head there is a queue that moves, as fast as the disk does. `statement_timeout` ends the
 /// wait when it does not.
 const PATIENTLY: &str = "set_config('lock_timeout', '0', true) = '0'";
 
+/// One look at the end of an index.
+const NEXT_DUE: &str = "(SELECT min(fire_at) FROM timers WHERE fire_at IS NOT NULL)";
+
 /// Takes the head, which every commit of every instance waits for until this transaction ends.
-async fn take_head(unit: &mut Unit) -> Result<Head, Failure> {
+async fn take_head(unit: &mut Unit) -> Result<(Head, Option<Timestamp>), Failure> {
     let taking = journal_head::table
-        .select((journal_head::position, journal_head::hash))
+        .select((journal_head::position, journal_head::hash, sql::<Nullable<Timestamptz>>(NEXT_DUE)))
         .filter(journal_head::one.and(sql::<Bool>(PATIENTLY)))
         .for_update();
-    let rows: Vec<(i64, Vec<u8>)> = taking.load(&mut *unit.connection).await?;
-    let (position, hash) = rows.into_iter().next().ok_or_else(|| corrupt("the journal has no head"))?;
+    let rows: Vec<(i64, Vec<u8>, Option<Timestamp>)> = taking.load(&mut *unit.connection).await?;
+    let (position, hash, next_due) = rows.into_iter().next().ok_or_else(|| corrupt("the journal has no head"))?;
     let hash = hash.try_into().map_err(|_| corrupt("the last hash of the journal is cut off"))?;
-    Ok(Head { position: uint(position), hash })
+    Ok((Head { position: uint(position), hash }, next_due))
 }
 
-/// Appends `facts` in order (S3); answers the position of the first. Nothing may be locked or waited for after this.
-pub(crate) async fn append(unit: &mut Unit, facts: &[Fact]) -> Result<Option<Position>, Failure> {
+/// Appends `facts` in order (S3). Nothing may be locked or waited for after this.
+pub(crate) async fn append(unit: &mut Unit, facts: &[Fact]) -> Result<Appended, Failure> {
     if facts.is_empty() {
-        return Ok(None);
+        let next_due = diesel::select(sql::<Nullable<Timestamptz>>(NEXT_DUE)).get_result(&mut *unit.connection).await?;
+        return Ok(Appended { first: None, next_due });
     }
     let stored: Vec<(&Fact, StoredEntry)> =
         facts.iter().map(|fact| (fact, wire::stored::encode_entry(&fact.entry))).collect();
-    let mut head = take_head(unit).await?;
+    let (mut head, next_due) = take_head(unit).await?;
     let first = Position(head.position + 1);
     for portion in stored.chunks(MAX_BATCH) {
         portion_of(&mut head, portion).execute(&mut *unit.connection).await?;
     }
     unit.news.top = Some(Position(head.position));
-    Ok(Some(first))
+    Ok(Appended { first: Some(first), next_due })
 }
 
 fn portion_of<'a>(head: &mut Head, facts: &'a [(&'a Fact, StoredEntry)]) -> Append<'a> {

@@ -38,7 +38,7 @@ statement! {
 }
 
 statement! {
-    /// Looks again, now that nobody else can change these campaigns' timers.
+    /// Looks again, now that nobody else can change these campaigns' timers; by the clock that it tells.
     DueOf<'a> {
         campaigns: &'a [i64] as BigInts,
         limit: i64 as BigInt,
@@ -55,10 +55,14 @@ statement! {
         sql_types::Text,
         sql_types::Text,
         sql_types::Text,
+        sql_types::Timestamptz,
+        sql_types::Timestamptz,
     ),
-    "SELECT t.id, t.kind, t.name, t.due_at, t.generation, t.payload, t.attempts, c.tenant, c.id, c.body \
+    "WITH clock AS MATERIALIZED (SELECT lifecycle_now() AS now, at FROM journal_head WHERE one) \
+     SELECT t.id, t.kind, t.name, t.due_at, t.generation, t.payload, t.attempts, c.tenant, c.id, c.body, \
+       (SELECT now FROM clock), (SELECT at FROM clock) \
      FROM timers t JOIN campaigns c ON c.number = t.campaign \
-     WHERE t.campaign = ANY (?) AND t.fire_at <= (SELECT lifecycle_now()) \
+     WHERE t.campaign = ANY (?) AND t.fire_at <= (SELECT now FROM clock) \
      ORDER BY t.fire_at, t.rank, t.id LIMIT ?"
 }
 
@@ -97,6 +101,9 @@ diesel::define_sql_function! {
     /// The store's clock.
     fn lifecycle_now() -> Timestamptz;
 }
+
+/// The server's clock, and the time of the last fact.
+pub(crate) type Clock = (Timestamp, Timestamp);
 
 /// A due timer that cannot be read, and why.
 pub(crate) type Unreadable = (Uuid, String);
@@ -145,19 +152,27 @@ fn show(view: &mut View, key: CampaignKey, body: &str) {
     }
 }
 
-/// Holds the campaigns of the timers that are due, and shows both; answers the due timers that cannot be read.
-pub(crate) async fn hold_due(unit: &mut Unit, view: &mut View, limit: usize) -> Result<Vec<Unreadable>, Failure> {
-    type Row = (TimerCore, i32, String, String, String);
+/// Holds the campaigns of the timers that are due, and shows both; answers the due timers that cannot be read, and the clock.
+pub(crate) async fn hold_due(
+    unit: &mut Unit,
+    view: &mut View,
+    limit: usize,
+) -> Result<(Vec<Unreadable>, Clock), Failure> {
+    type Row = (TimerCore, i32, String, String, String, Timestamp, Timestamp);
     let limit = limit_of(limit, MAX_BATCH);
     let mut numbers: Vec<i64> = HoldDue { limit: &limit }.load(&mut *unit.connection).await?;
-    let mut unreadable = Vec::new();
-    if numbers.is_empty() {
-        return Ok(unreadable);
-    }
     numbers.sort_unstable();
     numbers.dedup();
-    let due: Vec<Row> = DueOf { campaigns: &numbers, limit }.load(&mut *unit.connection).await?;
-    for (core, tried, tenant, id, body) in due {
+    let due: Vec<Row> = match numbers.as_slice() {
+        [] => Vec::new(),
+        campaigns => DueOf { campaigns, limit }.load(&mut *unit.connection).await?,
+    };
+    let clock = match due.as_slice() {
+        [(.., now, committed), ..] => (*now, *committed),
+        [] => clock(unit).await?,
+    };
+    let mut unreadable = Vec::new();
+    for (core, tried, tenant, id, body, _, _) in due {
         match rows::key(&tenant, &id).and_then(|key| Ok((key, core.timer()?))) {
             Ok((key, timer)) => {
                 if !view.campaigns.contains_key(&key) && !view.unreadable.contains_key(&key) {
@@ -174,7 +189,7 @@ pub(crate) async fn hold_due(unit: &mut Unit, view: &mut View, limit: usize) -> 
             }
         }
     }
-    Ok(unreadable)
+    Ok((unreadable, clock))
 }
 
 /// Leaves these timers alone for a while.
@@ -192,7 +207,7 @@ pub(crate) async fn put_off(unit: &mut Unit, now: Timestamp, timers: &[Unreadabl
 }
 
 /// The server's clock, and the time of the last fact.
-pub(crate) async fn clock(unit: &mut Unit) -> Result<(Timestamp, Timestamp), Failure> {
+pub(crate) async fn clock(unit: &mut Unit) -> Result<Clock, Failure> {
     let asked = journal_head::table.select((lifecycle_now(), journal_head::at)).filter(journal_head::one);
     let answer: Vec<(Timestamp, Timestamp)> = asked.load(&mut *unit.connection).await?;
     answer.into_iter().next().ok_or_else(|| corrupt("the journal has no head"))

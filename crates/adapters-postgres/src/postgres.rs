@@ -8,7 +8,7 @@ use ports::PortError;
 use ports::journal::Position;
 use ports::wakeups::Wakeups;
 
-use crate::connect::{Connector, Role};
+use crate::connect::{BY_ANY_WAY, Connector, Role};
 use crate::failure::{Failure, unavailable};
 use crate::open_error::OpenError;
 use crate::pools::{Lent, Pool, pool};
@@ -141,9 +141,10 @@ async fn prepare(connection: &mut AsyncPgConnection) -> diesel::QueryResult<()> 
     partitions::make(connection, 1).await.map(drop)
 }
 
-/// Lets each statement take long. The connection is of its own, so that this does not stay with a pooled one.
+/// Lets each statement take long, and read as much as it needs. The connection is of its own, so that this does not stay with a
+/// pooled one.
 async fn take_time(connection: &mut AsyncPgConnection) -> diesel::QueryResult<()> {
-    connection.batch_execute("SET statement_timeout = '10min'").await
+    connection.batch_execute(&format!("SET statement_timeout = '10min'; {BY_ANY_WAY}")).await
 }
 
 /// Runs `work`, which is one statement, on a connection of `pool`; again on another one where that turns out to be dead.

@@ -4,19 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
-use diesel::dsl::min;
-use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use domain::Timestamp;
 use ports::PortError;
-use ports::journal::Position;
 use ports::store::{Changes, Decision, Receipt, Scope, Store, View};
 
 use crate::failure::{Failure, STORE};
 use crate::inbox_writes::{self, ForgetCommands};
+use crate::journal_writes::Appended;
 use crate::postgres::Postgres;
 use crate::rows::limit_of;
-use crate::schema::timers;
 use crate::unit::{Unit, Writer};
 use crate::{campaign_writes, dead_letters, journal_writes, loading, timer_writes};
 
@@ -84,48 +81,37 @@ async fn transact(
     decision: &dyn Decision,
 ) -> Result<Receipt, Failure> {
     let mut view = View::default();
-    let mut unreadable = Vec::new();
-    match scope {
+    let (unreadable, clock) = match scope {
         Scope::Campaigns { keys, commands } => {
             loading::hold(unit, &mut view, keys, commands).await?;
+            (Vec::new(), loading::clock(unit).await?)
         }
-        Scope::Due { limit } => unreadable = loading::hold_due(unit, &mut view, *limit).await?,
-    }
-    view.now = now(unit, writer).await?;
+        Scope::Due { limit } => loading::hold_due(unit, &mut view, *limit).await?,
+    };
+    view.now = now(clock, writer);
     loading::put_off(unit, view.now, &unreadable).await?;
     let due = view.due.len();
     let changes = decision.decide(&view);
-    let first_position = apply(unit, &view, changes).await?;
-    Ok(Receipt { now: view.now, first_position: first_position.0, due, next_due: first_position.1 })
+    let appended = apply(unit, &view, changes).await?;
+    Ok(Receipt { now: view.now, first_position: appended.first, due, next_due: appended.next_due })
 }
 
 /// The store's clock (S4): the server's, but never behind what this process said or what anybody committed.
-async fn now(unit: &mut Unit, writer: &Writer) -> Result<Timestamp, Failure> {
-    let (now, committed) = loading::clock(unit).await?;
+fn now((now, committed): loading::Clock, writer: &Writer) -> Timestamp {
     let now = now.max(committed);
     let micros = now.timestamp_micros();
     let floor = writer.last_now.fetch_max(micros, Ordering::AcqRel);
-    Ok(if floor > micros { Timestamp::from_timestamp_micros(floor).unwrap_or(now) } else { now })
+    if floor > micros { Timestamp::from_timestamp_micros(floor).unwrap_or(now) } else { now }
 }
 
-/// Writes `changes`; answers the position of the first fact, and when the next timer comes due.
-async fn apply(
-    unit: &mut Unit,
-    view: &View,
-    changes: Changes,
-) -> Result<(Option<Position>, Option<Timestamp>), Failure> {
+/// Writes `changes`.
+async fn apply(unit: &mut Unit, view: &View, changes: Changes) -> Result<Appended, Failure> {
     campaign_writes::write(unit, view, &changes.campaigns).await?;
     timer_writes::write(unit, &changes.timers).await?;
     inbox_writes::write(unit, &changes.inbox).await?;
     if !changes.letters.is_empty() {
         dead_letters::add(&mut unit.connection, &changes.letters).await?;
     }
-    let next_due: Option<Timestamp> = timers::table
-        .select(min(timers::fire_at))
-        .filter(timers::fire_at.is_not_null())
-        .get_result(&mut *unit.connection)
-        .await?;
     // Last, since all commits of the store wait for each other from here on.
-    let first_position = journal_writes::append(unit, &changes.facts).await?;
-    Ok((first_position, next_due))
+    journal_writes::append(unit, &changes.facts).await
 }

@@ -83,10 +83,9 @@ impl Timers {
         let mut sleeper = self.wakeups.subscribe();
         let mut failures = 0_u32;
         while !shutdown.is_cancelled() {
-            match self.fire_due().await {
+            match self.look(&shutdown).await {
                 Ok(round) => {
                     failures = 0;
-                    self.heartbeat.beat(self.clock.now());
                     if !round.more {
                         self.sleep(sleeper.as_mut(), &round, &shutdown).await;
                     }
@@ -103,6 +102,25 @@ impl Timers {
                 }
             }
         }
+    }
+
+    /// Fires a batch, and when more is due the rest in two commits beside each other: while one waits for the disk, the other
+    /// one decides and writes. The store gives neither of them what the other one holds, and they wait for each other only at
+    /// the very end, where they get their places in the log.
+    async fn look(&self, shutdown: &CancellationToken) -> Result<Round, PortError> {
+        let first = self.fire_due().await?;
+        self.heartbeat.beat(self.clock.now());
+        if !first.more {
+            return Ok(first);
+        }
+        let lane = async || -> Result<(), PortError> {
+            while !shutdown.is_cancelled() && self.fire_due().await?.handled > 0 {
+                self.heartbeat.beat(self.clock.now());
+            }
+            Ok(())
+        };
+        let (one, other) = tokio::join!(lane(), lane());
+        one.and(other).map(|()| first)
     }
 
     async fn sleep(&self, sleeper: &mut dyn Sleeper, round: &Round, shutdown: &CancellationToken) {

@@ -14,12 +14,14 @@ pub(crate) struct Bench {
     pub(crate) binary: PathBuf,
     /// Where the peers' programs are, installed.
     pub(crate) peers: PathBuf,
+    /// Whether to tell what the servers were busy with.
+    pub(crate) profile: bool,
     servers: OnceLock<Servers>,
 }
 
 impl Bench {
-    pub(crate) fn new(scale: Scale, binary: PathBuf, peers: PathBuf) -> Self {
-        Self { report: Report::new(), scale, binary, peers, servers: OnceLock::new() }
+    pub(crate) fn new(scale: Scale, binary: PathBuf, peers: PathBuf, profile: bool) -> Self {
+        Self { report: Report::new(), scale, binary, peers, profile, servers: OnceLock::new() }
     }
 
     /// PostgreSQL and Redis, started when they are first needed.
@@ -39,7 +41,14 @@ pub(crate) struct Scale {
     /// Timers a second.
     pub(crate) rates: &'static [usize],
     pub(crate) steady_seconds: usize,
+    /// Campaigns created over HTTP.
     pub(crate) creates: usize,
+    /// How long pages are asked for.
+    pub(crate) api_seconds: u64,
+    /// Events sent as fast as they are taken.
+    pub(crate) ingest: usize,
+    /// Timers that are overdue at a start.
+    pub(crate) overdue: usize,
     /// Timers that wait while others are measured.
     pub(crate) pending: usize,
 }
@@ -52,9 +61,22 @@ pub(crate) const FULL: Scale = Scale {
     rates: &[300, 2_000],
     steady_seconds: 20,
     creates: 20_000,
+    api_seconds: 8,
+    ingest: 60_000,
+    overdue: 100_000,
     pending: 1_000_000,
 };
 
 /// A first impression, and the check of every change.
-pub(crate) const QUICK: Scale =
-    Scale { quick: true, runs: 1, bursts: &[5_000], rates: &[300], steady_seconds: 5, creates: 5_000, pending: 50_000 };
+pub(crate) const QUICK: Scale = Scale {
+    quick: true,
+    runs: 1,
+    bursts: &[5_000],
+    rates: &[300],
+    steady_seconds: 5,
+    creates: 5_000,
+    api_seconds: 3,
+    ingest: 10_000,
+    overdue: 10_000,
+    pending: 50_000,
+};

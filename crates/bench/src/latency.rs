@@ -19,6 +19,10 @@ impl Latencies {
         Ok(self.0.record(micros)?)
     }
 
+    pub(crate) fn merge(&mut self, other: &Self) -> Result<()> {
+        Ok(self.0.add(&other.0)?)
+    }
+
     pub(crate) fn len(&self) -> u64 {
         self.0.len()
     }

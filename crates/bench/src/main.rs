@@ -6,6 +6,7 @@ mod baselines;
 mod bench;
 mod embedded;
 mod latency;
+mod load;
 mod process;
 mod report;
 mod scenarios;
@@ -16,11 +17,14 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use bench::{Bench, FULL, QUICK};
-use clap::Parser;
+use clap::{Parser, Subcommand};
 
 /// Measures the service.
 #[derive(Parser)]
+#[command(args_conflicts_with_subcommands = true)]
 struct Arguments {
+    #[command(subcommand)]
+    generate: Option<Generate>,
     /// Which scenarios to run; all when none is named.
     #[arg(value_parser = SCENARIOS)]
     scenarios: Vec<String>,
@@ -36,25 +40,39 @@ struct Arguments {
     /// The folder of what the service is compared with.
     #[arg(long, default_value = "bench/peers")]
     peers: PathBuf,
+    /// Also tell what the servers were busy with.
+    #[arg(long)]
+    profile: bool,
     /// Where to write the readings as JSON.
     #[arg(long)]
     json: Option<PathBuf>,
 }
 
-const SCENARIOS: [&str; 2] = ["burst", "embedded"];
+/// What the bench starts itself for.
+#[derive(Subcommand)]
+enum Generate {
+    /// A load generator; for the bench itself.
+    #[command(subcommand, hide = true)]
+    Load(load::Load),
+}
+
+const SCENARIOS: [&str; 9] = ["peers", "burst", "steady", "backlog", "ingest", "api", "scale", "recover", "embedded"];
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
     if cfg!(debug_assertions) {
         bail!("figures of an unoptimised build mean nothing; run `cargo xtask bench`");
     }
+    if let Some(Generate::Load(load)) = &arguments.generate {
+        return load::main(load);
+    }
     let mut scale = if arguments.quick { QUICK } else { FULL };
     scale.runs = arguments.runs.unwrap_or(scale.runs);
-    let mut bench = Bench::new(scale, arguments.binary, arguments.peers);
+    let bench = Bench::new(scale, arguments.binary, arguments.peers, arguments.profile);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     for name in SCENARIOS {
         if arguments.scenarios.is_empty() || arguments.scenarios.iter().any(|wanted| wanted == name) {
-            runtime.block_on(run(&mut bench, name))?;
+            runtime.block_on(run(&bench, name))?;
         }
     }
     bench.report.print();
@@ -64,9 +82,16 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-async fn run(bench: &mut Bench, scenario: &str) -> Result<()> {
+async fn run(bench: &Bench, scenario: &str) -> Result<()> {
     match scenario {
+        "peers" => baselines::peers::run(bench).await,
         "burst" => scenarios::burst::run(bench).await,
+        "steady" => scenarios::steady::run(bench).await,
+        "backlog" => scenarios::backlog::run(bench).await,
+        "ingest" => scenarios::ingest::run(bench).await,
+        "api" => scenarios::api::run(bench).await,
+        "scale" => scenarios::scale::run(bench).await,
+        "recover" => scenarios::recover::run(bench).await,
         "embedded" => embedded::run(bench).await,
         other => bail!("there is no scenario {other}"),
     }

@@ -1,12 +1,13 @@
 //! Readings, and how they are shown: median and range of the runs.
 
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::Result;
 
 /// All readings of one run of the program.
 pub(crate) struct Report {
-    readings: Vec<Reading>,
+    readings: Mutex<Vec<Reading>>,
 }
 
 struct Reading {
@@ -18,7 +19,7 @@ struct Reading {
 
 impl Report {
     pub(crate) fn new() -> Self {
-        Self { readings: Vec::new() }
+        Self { readings: Mutex::default() }
     }
 
     /// Tells what is going on, since scenarios take their time.
@@ -28,17 +29,22 @@ impl Report {
     }
 
     /// Adds one value of a run; values of the same name belong together.
-    pub(crate) fn add(&mut self, scenario: &'static str, what: &str, unit: &'static str, value: f64) {
-        match self.readings.iter_mut().find(|r| r.scenario == scenario && r.what == what) {
+    pub(crate) fn add(&self, scenario: &'static str, what: &str, unit: &'static str, value: f64) {
+        let mut readings = self.readings();
+        match readings.iter_mut().find(|r| r.scenario == scenario && r.what == what) {
             Some(reading) => reading.values.push(value),
-            None => self.readings.push(Reading { scenario, what: what.to_owned(), unit, values: vec![value] }),
+            None => readings.push(Reading { scenario, what: what.to_owned(), unit, values: vec![value] }),
         }
+    }
+
+    fn readings(&self) -> MutexGuard<'_, Vec<Reading>> {
+        self.readings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The table.
     pub(crate) fn print(&self) {
         println!("{:<10} {:<52} {:>12} {:>23}  unit", "scenario", "what", "median", "range");
-        for reading in &self.readings {
+        for reading in self.readings().iter() {
             let sorted = reading.sorted();
             let range = match (sorted.first(), sorted.last()) {
                 (Some(low), Some(high)) if sorted.len() > 1 => format!("{} … {}", show(*low), show(*high)),
@@ -58,7 +64,7 @@ impl Report {
     /// The same for programs.
     pub(crate) fn write_json(&self, path: &Path) -> Result<()> {
         let readings: Vec<_> = self
-            .readings
+            .readings()
             .iter()
             .map(|r| {
                 serde_json::json!({

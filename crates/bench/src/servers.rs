@@ -74,6 +74,25 @@ impl Place<'_> {
         answer.trim().parse().with_context(|| format!("{answer:?} is no number: {sql}"))
     }
 
+    /// Forgets what the servers have counted.
+    pub(crate) fn begin_profile(&self) {
+        self.sql("CREATE EXTENSION IF NOT EXISTS pg_stat_statements");
+        self.sql("SELECT pg_stat_statements_reset()");
+        self.redis(&["config", "resetstat"]);
+    }
+
+    /// What the servers were busy with since: PostgreSQL's statements by time, and Redis' commands.
+    pub(crate) fn profile(&self) -> String {
+        let statements = self.sql(
+            "SELECT calls || ' × ' || round(mean_exec_time::numeric, 3) || ' ms = ' || round(total_exec_time) || ' ms, ' \
+               || rows || ' rows, ' || pg_size_pretty(wal_bytes) || ' WAL: ' || left(regexp_replace(query, '[[:space:]]+', ' ', 'g'), 110) \
+             FROM pg_stat_statements WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) \
+             ORDER BY total_exec_time DESC LIMIT 16",
+        );
+        let commands = self.redis(&["info", "commandstats"]);
+        format!("{statements}\n{commands}")
+    }
+
     /// Runs a command of Redis.
     pub(crate) fn redis(&self, command: &[&str]) -> String {
         self.servers.redis.cli(command)

@@ -36,8 +36,8 @@ diesel::table! {
 
 const BATCH: usize = 500;
 
-pub(crate) fn run(bench: &mut Bench) -> Result<()> {
-    let (report, scale) = (&mut bench.report, bench.scale);
+pub(crate) fn run(bench: &Bench) -> Result<()> {
+    let (report, scale) = (&bench.report, bench.scale);
     for run in 1..=scale.runs {
         for (name, batch) in [("batches of 500", BATCH), ("one per commit", 1)] {
             let count = if batch == 1 { scale.bursts[0] / 4 } else { scale.bursts[0] };

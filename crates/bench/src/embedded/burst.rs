@@ -10,8 +10,8 @@ use crate::bench::Bench;
 use crate::embedded::engine::{Engine, Firing};
 use crate::embedded::fixtures;
 
-pub(crate) async fn run(bench: &mut Bench) -> Result<()> {
-    let (report, scale) = (&mut bench.report, bench.scale);
+pub(crate) async fn run(bench: &Bench) -> Result<()> {
+    let (report, scale) = (&bench.report, bench.scale);
     let count = scale.bursts[0];
     for run in 1..=scale.runs {
         report.progress(&format!("burst {run}/{}: {} timers due at once", scale.runs, count));

@@ -10,8 +10,8 @@ use crate::embedded::engine::Engine;
 use crate::embedded::fixtures;
 use crate::process::Program;
 
-pub(crate) async fn run(bench: &mut Bench) -> Result<()> {
-    let (report, scale) = (&mut bench.report, bench.scale);
+pub(crate) async fn run(bench: &Bench) -> Result<()> {
+    let (report, scale) = (&bench.report, bench.scale);
     let folder = tempfile::tempdir()?;
     let empty = Program::embedded(&bench.binary, &folder.path().join("empty.db")).serve().await?;
     tokio::time::sleep(Duration::from_secs(1)).await;

@@ -13,8 +13,8 @@ use crate::embedded::fixtures;
 /// Timers a second.
 const RATE: usize = 300;
 
-pub(crate) async fn run(bench: &mut Bench) -> Result<()> {
-    let (report, scale) = (&mut bench.report, bench.scale);
+pub(crate) async fn run(bench: &Bench) -> Result<()> {
+    let (report, scale) = (&bench.report, bench.scale);
     let count = RATE * scale.steady_seconds;
     for run in 1..=scale.runs {
         report.progress(&format!("steady {run}/{}: {RATE} timers a second for {} s", scale.runs, scale.steady_seconds));

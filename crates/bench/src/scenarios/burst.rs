@@ -5,13 +5,16 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use chrono::{TimeDelta, Utc};
 
+use crate::baselines::sql;
 use crate::bench::Bench;
-use crate::process::Program;
+use crate::process::{Program, Service};
 use crate::scenarios::firings::Firings;
 use crate::seed;
+use crate::servers::Place;
 
-pub(crate) async fn run(bench: &mut Bench) -> Result<()> {
-    for count in bench.scale.bursts {
+pub(crate) async fn run(bench: &Bench) -> Result<()> {
+    baselines(bench).await?;
+    for &count in bench.scale.bursts {
         for run in 1..=bench.scale.runs {
             let progress = format!("burst {run}/{}: {count} timers due at once", bench.scale.runs);
             bench.report.progress(&progress);
@@ -19,21 +22,58 @@ pub(crate) async fn run(bench: &mut Bench) -> Result<()> {
             let program = Program::on_servers(&bench.binary, &place);
             program.run(&["migrate"])?;
             let service = program.serve().await?;
-            // Far enough ahead for everything to be created before.
-            let due = Utc::now() + TimeDelta::seconds(5 + i64::try_from(count / 1_500)?);
-            seed::create(&service, *count, move |_| due).await?;
-            ensure!(Utc::now() < due, "the campaigns were not created in time");
-            let firings = Firings::wait_for(&place, *count, Duration::from_mins(3)).await?;
+            let burst = measure(&place, &service, count, bench.profile).await?;
             service.stop()?;
             program.verify()?;
-            let last = firings.latencies.percentiles();
-            #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
-            let rate = *count as f64 / (last.max / 1_000.0);
             let name = format!("{count} timers due at once");
-            drop(place);
-            bench.report.add("burst", &format!("{name}: transitions, due → committed"), "1/s", rate);
-            bench.report.add("burst", &format!("{name}: lateness p99"), "ms", last.p99);
+            bench.report.add("burst", &format!("{name}: transitions, due → committed"), "1/s", burst.rate);
+            bench.report.add("burst", &format!("{name}: lateness p99"), "ms", burst.p99);
         }
     }
     Ok(())
+}
+
+/// The limit of this machine's PostgreSQL, doing the same for so many timers.
+async fn baselines(bench: &Bench) -> Result<()> {
+    let (count, runs) = (bench.scale.bursts[0], bench.scale.runs);
+    for run in 1..=runs {
+        bench.report.progress(&format!("burst {run}/{runs}: bare SQL"));
+        let place = bench.servers().fresh()?;
+        let url = place.database_url();
+        let batched = Box::pin(sql::batched(&url, count, 2, 500)).await?;
+        bench.report.add("burst", "baseline: bare SQL, batches of 500 on two connections", "1/s", batched);
+        let single = Box::pin(sql::one_by_one(&url, count / 4, 16)).await?;
+        bench.report.add("burst", "baseline: bare SQL, a transaction each on 16 connections", "1/s", single);
+    }
+    Ok(())
+}
+
+/// What a burst took.
+pub(super) struct Burst {
+    /// Transitions a second, from the due instant to the last commit.
+    pub(super) rate: f64,
+    /// Milliseconds.
+    pub(super) p99: f64,
+}
+
+/// Lets `count` timers come due at once.
+pub(super) async fn measure(place: &Place<'_>, service: &Service, count: usize, profile: bool) -> Result<Burst> {
+    let firings = Firings::from_here(place)?;
+    // Far enough ahead for everything to be created before.
+    let due = Utc::now() + TimeDelta::seconds(4 + i64::try_from(count / 2_000)?);
+    seed::create(service, count, move |_| due).await?;
+    ensure!(Utc::now() < due, "the campaigns were not created in time");
+    // What was created is told and written to its place, so that the burst stands alone.
+    place.sql("CHECKPOINT");
+    if profile {
+        place.begin_profile();
+    }
+    let committed = firings.wait(count, due, Duration::from_mins(3)).await?;
+    if profile {
+        eprintln!("{}", place.profile());
+    }
+    let latency = committed.latencies.percentiles();
+    #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
+    let rate = count as f64 / (latency.max / 1_000.0);
+    Ok(Burst { rate, p99: latency.p99 })
 }

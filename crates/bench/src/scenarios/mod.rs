@@ -1,4 +1,10 @@
 //! The scenarios on servers, one a file.
 
+pub(crate) mod api;
+pub(crate) mod backlog;
 pub(crate) mod burst;
 mod firings;
+pub(crate) mod ingest;
+pub(crate) mod recover;
+pub(crate) mod scale;
+pub(crate) mod steady;

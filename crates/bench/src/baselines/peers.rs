@@ -1,0 +1,86 @@
+//! The programs of `bench/peers`: libraries that a team would pick instead, doing the same work.
+
+use std::path::Path;
+use std::process::Stdio;
+
+use anyhow::{Context as _, Result, ensure};
+use serde::Deserialize;
+use tokio::process::Command;
+
+use crate::bench::Bench;
+use crate::latency::Percentiles;
+
+/// What a peer says at its end.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Said {
+    version: String,
+    rate: f64,
+    lateness_ms: Lateness,
+    /// Whether its servers keep what they promise.
+    durable: bool,
+    /// Whether everything happened once.
+    checked: bool,
+}
+
+#[derive(Deserialize)]
+struct Lateness {
+    p50: f64,
+    p99: f64,
+}
+
+/// graphile-worker is bound by the disk's flushes: at a higher rate one would measure its queue.
+const STEADY: usize = 100;
+
+pub(crate) async fn run(bench: &Bench) -> Result<()> {
+    installed(&bench.peers)?;
+    let count = bench.scale.bursts[0];
+    for run in 1..=bench.scale.runs {
+        for peer in ["bullmq", "graphile-worker"] {
+            bench.report.progress(&format!("peers {run}/{}: {peer}, {count} timers due at once", bench.scale.runs));
+            let burst = ask(bench, peer, &["--burst".to_owned(), count.to_string()]).await?;
+            let name = format!("{peer} {}", burst.version);
+            bench.report.add("peers", &format!("{name}: {count} timers due at once"), "1/s", burst.rate);
+            bench.report.add(
+                "peers",
+                &format!("{name}: {count} due at once, lateness p99"),
+                "ms",
+                burst.lateness_ms.p99,
+            );
+            if !bench.scale.quick {
+                let seconds = bench.scale.steady_seconds.to_string();
+                let steady = ask(bench, peer, &["--steady".to_owned(), STEADY.to_string(), seconds]).await?;
+                let name = format!("{name}: {STEADY} timers/s, due → committed");
+                bench.report.add("peers", &format!("{name}, p50"), "ms", steady.lateness_ms.p50);
+                bench.report.add("peers", &format!("{name}, p99"), "ms", steady.lateness_ms.p99);
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn ask(bench: &Bench, peer: &str, arguments: &[String]) -> Result<Said> {
+    let place = bench.servers().fresh()?;
+    let output = Command::new("node")
+        .arg(bench.peers.join(format!("{peer}.mjs")))
+        .args(arguments)
+        .env("DATABASE_URL", place.database_url())
+        .env("REDIS_URL", place.redis_url())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .context("node cannot be started")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    ensure!(output.status.success(), "{peer} ended with {}: {text}", output.status);
+    let said: Said = serde_json::from_str(text.trim()).with_context(|| format!("{peer} said {text}"))?;
+    ensure!(said.durable && said.checked, "{peer} did other work than the service: {text}");
+    Ok(said)
+}
+
+/// # Errors
+/// When the packages are missing.
+fn installed(peers: &Path) -> Result<()> {
+    ensure!(peers.join("node_modules").is_dir(), "run `npm ci` in {} first; `cargo xtask bench` does", peers.display());
+    Ok(())
+}

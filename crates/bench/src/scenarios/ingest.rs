@@ -1,0 +1,64 @@
+//! `campaign.created` through Redis: how many a second, and how long after its XADD each is answered by an event.
+
+use anyhow::{Result, ensure};
+
+use crate::baselines::redis;
+use crate::bench::Bench;
+use crate::load::{Generator, Heard, Sent, arguments};
+use crate::process::Program;
+
+/// The rate at which latency is measured.
+const MODERATE: usize = 2_000;
+
+const INITIALIZED: &str = "campaign.initialized";
+
+pub(crate) async fn run(bench: &Bench) -> Result<()> {
+    let scale = bench.scale;
+    for run in 1..=scale.runs {
+        bench.report.progress(&format!("ingest {run}/{}: bare XADD", scale.runs));
+        let url = bench.servers().fresh()?.redis_url();
+        let pipelined = redis::xadd_pipelined(&url, scale.ingest).await?;
+        bench.report.add("ingest", "baseline: bare XADD, pipelines of 256 on one connection", "1/s", pipelined);
+        let single = redis::xadd_connections(&url, scale.ingest, 50).await?;
+        bench.report.add("ingest", "baseline: bare XADD, one by one on 50 connections", "1/s", single);
+
+        bench
+            .report
+            .progress(&format!("ingest {run}/{}: {} events as fast as they are taken", scale.runs, scale.ingest));
+        let heard = events(bench, scale.ingest, 0).await?;
+        #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
+        let rate = scale.ingest as f64 / heard.seconds;
+        bench.report.add("ingest", "campaign.created, first to last event", "1/s", rate);
+
+        let count = MODERATE * scale.steady_seconds;
+        bench.report.progress(&format!("ingest {run}/{}: {MODERATE} events/s", scale.runs));
+        let latency = events(bench, count, MODERATE).await?.latency;
+        for (which, value) in [("p50", latency.p50), ("p99", latency.p99), ("worst", latency.max)] {
+            bench.report.add("ingest", &format!("{MODERATE} events/s: XADD → outbound event, {which}"), "ms", value);
+        }
+    }
+    Ok(())
+}
+
+async fn events(bench: &Bench, count: usize, rate: usize) -> Result<Heard> {
+    let place = bench.servers().fresh()?;
+    let program = Program::on_servers(&bench.binary, &place);
+    program.run(&["migrate"])?;
+    let service = program.serve().await?;
+    let redis = place.redis_url();
+    let listener =
+        Generator::start(arguments!["listen", "--redis", redis, "--event", INITIALIZED, "--count", count]).await?;
+    if bench.profile {
+        place.begin_profile();
+    }
+    let producer = Generator::start(arguments!["produce", "--redis", redis, "--count", count, "--rate", rate]).await?;
+    let _: Sent = producer.result().await?;
+    let heard: Heard = listener.result().await?;
+    ensure!(heard.doubled == 0, "{} events were doubled", heard.doubled);
+    if bench.profile {
+        eprintln!("{}", place.profile());
+    }
+    service.stop()?;
+    program.verify()?;
+    Ok(heard)
+}

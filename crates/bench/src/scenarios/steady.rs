@@ -1,0 +1,67 @@
+//! Timers that come due one after the other: how late each is, in the database and on the stream.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::bench::Bench;
+use crate::latency::Percentiles;
+use crate::load::{Generator, Heard, arguments};
+use crate::process::{Program, Service};
+use crate::scenarios::firings::Firings;
+use crate::seed;
+use crate::servers::Place;
+
+/// What a start of a campaign is called on the stream.
+const STARTED: &str = "campaign.status.changed";
+
+pub(crate) async fn run(bench: &Bench) -> Result<()> {
+    for &rate in bench.scale.rates {
+        for run in 1..=bench.scale.runs {
+            let progress = format!("steady {run}/{}: {rate} timers/s", bench.scale.runs);
+            bench.report.progress(&progress);
+            let place = bench.servers().fresh()?;
+            let program = Program::on_servers(&bench.binary, &place);
+            program.run(&["migrate"])?;
+            let service = program.serve().await?;
+            let steady = measure(&place, &service, rate, rate * bench.scale.steady_seconds).await?;
+            service.stop()?;
+            program.verify()?;
+            for (way, latency) in [("committed", steady.committed), ("event on the stream", steady.heard)] {
+                let percentiles =
+                    [("p50", latency.p50), ("p99", latency.p99), ("p99.9", latency.p999), ("worst", latency.max)];
+                for (which, value) in percentiles {
+                    bench.report.add("steady", &format!("{rate} timers/s: due → {way}, {which}"), "ms", value);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// How late timers were.
+pub(super) struct Steady {
+    pub(super) committed: Percentiles,
+    pub(super) heard: Percentiles,
+}
+
+/// Lets `count` timers come due, `rate` a second.
+pub(super) async fn measure(place: &Place<'_>, service: &Service, rate: usize, count: usize) -> Result<Steady> {
+    let firings = Firings::from_here(place)?;
+    let first = Utc::now() + TimeDelta::seconds(4 + i64::try_from(count / 2_000)?);
+    seed::create(service, count, move |n| due(first, n, rate)).await?;
+    ensure!(Utc::now() < first, "the campaigns were not created in time");
+    let listener =
+        Generator::start(arguments!["listen", "--redis", place.redis_url(), "--event", STARTED, "--count", count])
+            .await?;
+    let committed = firings.wait(count, due(first, count - 1, rate), Duration::from_mins(1)).await?;
+    let heard: Heard = listener.result().await?;
+    ensure!(heard.doubled == 0, "{} events were doubled", heard.doubled);
+    Ok(Steady { committed: committed.latencies.percentiles(), heard: heard.latency })
+}
+
+/// An instant that does not fall on a round millisecond, as in real life.
+fn due(first: DateTime<Utc>, number: usize, rate: usize) -> DateTime<Utc> {
+    first + TimeDelta::microseconds(i64::try_from(number * 1_000_000 / rate).unwrap_or(i64::MAX))
+}
