@@ -34,7 +34,7 @@ use crate::failure::{REDIS, odd, writing};
 use crate::link::{Link, Script};
 use crate::marks::Marks;
 use crate::names::{INBOUND_TERM, MARK, MARKS_CHANNEL, Names, OUTBOUND};
-use crate::told::{self, Entry};
+use crate::told::{self, Group};
 use crate::values::{arg, list, number, text};
 
 /// So many records are told in one step.
@@ -77,12 +77,12 @@ impl RedisPublisher {
     }
 
     /// Tells records that follow each other, in one step.
-    async fn tell(&self, first: Position, last: &Record, events: Vec<Entry>) -> Result<(), PortError> {
+    async fn tell(&self, first: Position, last: &Record, groups: Vec<Group>) -> Result<(), PortError> {
         let (last, fact) = (last.position, last.fact.id);
         let mut args = vec![self.channel.as_str().into(), arg(first), arg(last), arg(fact)];
         args.extend(OUTBOUND.map(Value::from));
-        for event in events {
-            event.into_args(&mut args);
+        for group in groups {
+            group.into_args(&mut args);
         }
         let answer = self.link.run(&PUBLISH, self.keys.clone(), args).await.map_err(writing)?;
         let [verdict, mark] = <[Value; 2]>::try_from(list(answer)).map_err(|_| odd("an answer to a publication"))?;
@@ -139,15 +139,15 @@ impl Publisher for RedisPublisher {
         }
         let mut rest = records.as_slice();
         while let Some(first) = rest.first() {
-            let (mut events, mut bytes, mut count) = (Vec::new(), 0, 0);
+            let (mut groups, mut bytes, mut count) = (Vec::new(), 0, 0);
             while let Some(record) = rest.get(count).filter(|_| count < MOST_RECORDS && bytes < MOST_BYTES) {
-                for event in told::of(record) {
-                    bytes += event.size();
-                    events.push(event);
+                for group in told::of(record) {
+                    bytes += group.size();
+                    groups.push(group);
                 }
                 count += 1;
             }
-            self.tell(first.position, &rest[count - 1], events).await?;
+            self.tell(first.position, &rest[count - 1], groups).await?;
             rest = &rest[count..];
         }
         Ok(())

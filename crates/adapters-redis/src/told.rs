@@ -11,54 +11,81 @@ use wire::outbound::Stream;
 
 use crate::values::arg;
 
-/// One entry of a stream.
-pub(crate) struct Entry {
-    /// Its place in `names::OUTBOUND`, from 1.
-    stream: u8,
+/// Entries of one record that are alike but for their types and data. What they share is sent once: most of what a
+/// publication costs, here and in Redis, is the number of texts in it.
+pub(crate) struct Group {
     position: u64,
-    k: u32,
-    fields: Vec<(&'static str, String)>,
+    /// The field that tells an entry's type.
+    type_field: &'static str,
+    /// Whether each entry begins with its own id as `eventId`.
+    with_id: bool,
+    shared: Vec<(&'static str, String)>,
+    entries: Vec<Entry>,
 }
 
-impl Entry {
+struct Entry {
+    /// Its place in `names::OUTBOUND`, from 1.
+    stream: u8,
+    k: u32,
+    kind: String,
+    data: String,
+}
+
+impl Group {
     /// About how many bytes it takes.
     pub(crate) fn size(&self) -> usize {
-        self.fields.iter().map(|(name, value)| name.len() + value.len() + 16).sum()
+        let shared: usize = self.shared.iter().map(|(name, value)| name.len() + value.len() + 16).sum();
+        self.entries.iter().map(|entry| shared + entry.kind.len() + entry.data.len() + 64).sum()
     }
 
     /// As the script wants it.
     pub(crate) fn into_args(self, args: &mut Vec<Value>) {
-        args.extend([arg(self.stream), arg(self.position), arg(self.k), arg(self.fields.len() * 2)]);
-        args.extend(self.fields.into_iter().flat_map(|(name, value)| [name.into(), value.into()]));
+        args.extend([arg(self.position), self.type_field.into(), arg(u8::from(self.with_id))]);
+        args.extend([arg(self.entries.len()), arg(self.shared.len() * 2)]);
+        args.extend(self.shared.into_iter().flat_map(|(name, value)| [name.into(), value.into()]));
+        for entry in self.entries {
+            args.extend([arg(entry.stream), arg(entry.k), entry.kind.into(), entry.data.into()]);
+        }
     }
 }
 
 /// Everything that `record` becomes; ascending within each stream.
-pub(crate) fn of(record: &Record) -> Vec<Entry> {
-    let position = record.position.0;
-    let events = wire::outbound::expand(record);
-    let events = events.iter().map(|event| Entry {
+pub(crate) fn of(record: &Record) -> [Group; 2] {
+    [events(record), frames(record)]
+}
+
+fn events(record: &Record) -> Group {
+    let entries = wire::outbound::expand(record).into_iter().map(|event| Entry {
         stream: match event.stream {
             Stream::Lifecycle => 1,
             Stream::Timer => 2,
             Stream::System => 3,
         },
-        position,
         k: event.k,
-        fields: event.fields(),
+        kind: event.event_type.to_owned(),
+        data: event.data,
     });
+    Group {
+        position: record.position.0,
+        type_field: "eventType",
+        with_id: true,
+        shared: wire::outbound::shared_fields(record),
+        entries: entries.collect(),
+    }
+}
+
+fn frames(record: &Record) -> Group {
     let frames = wire::frames::frames_of(record);
-    let frames = frames.iter().map(|frame| {
-        let mut fields = vec![
-            ("event", frame.event.to_owned()),
-            ("timestamp", wire::time::format(frame.timestamp)),
-            ("tenant", record.fact.tenant.as_str().to_owned()),
-        ];
-        fields.extend(record.fact.entry.campaign().map(|id| ("campaignId", id.as_str().to_owned())));
-        fields.extend(record.fact.entry.owner().map(|id| ("ownerId", id.as_str().to_owned())));
-        fields.push(("position", position.to_string()));
-        fields.push(("data", frame.data.get().to_owned()));
-        Entry { stream: 4, position, k: frame.cursor.k, fields }
+    let mut shared =
+        vec![("timestamp", wire::time::format(record.fact.at)), ("tenant", record.fact.tenant.as_str().to_owned())];
+    shared.extend(record.fact.entry.campaign().map(|id| ("campaignId", id.as_str().to_owned())));
+    shared.extend(record.fact.entry.owner().map(|id| ("ownerId", id.as_str().to_owned())));
+    shared.push(("position", record.position.to_string()));
+    let entries = frames.into_iter().map(|frame| Entry {
+        stream: 4,
+        k: frame.cursor.k,
+        kind: frame.event.to_owned(),
+        data: frame.data.get().to_owned(),
     });
-    events.chain(frames).collect()
+    Group { position: record.position.0, type_field: "event", with_id: false, shared, entries: entries.collect() }
 }

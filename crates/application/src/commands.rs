@@ -13,6 +13,7 @@ use ports::store::{InboxEntry, MAX_BATCH, Outcome, Store};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use crate::FIRST_VERSION;
 use crate::Policies;
 use crate::command_batch::{CommandBatch, Verdict};
 use crate::history::campaign_at;
@@ -318,12 +319,13 @@ impl CommandWorker {
     }
 }
 
+/// Those of which somebody may have kept an older one; of a new campaign there is none.
 fn changed_campaigns(verdicts: &[Verdict]) -> Vec<Arc<Campaign>> {
     let changed = verdicts.iter().filter_map(|verdict| match verdict {
         Verdict::Decided { outcome: Outcome::Applied { .. }, campaign } => campaign.clone(),
         Verdict::Decided { .. } | Verdict::Remembered(_) | Verdict::KeyReused | Verdict::Poison(_) => None,
     });
-    changed.collect()
+    changed.filter(|campaign| campaign.version > FIRST_VERSION).collect()
 }
 
 fn count(request: &CommandRequest, verdict: &Verdict) {

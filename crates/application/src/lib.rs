@@ -42,6 +42,9 @@ pub use system::{HealthSettings, Readiness, System, SystemParts, SystemReport, T
 pub use timeline::{Timeline, TimelineEntry};
 pub use upkeep::{ForgetCommands, Maintenance};
 
+/// The version of a campaign that was just created; its first step has it as its sequence.
+const FIRST_VERSION: u64 = 1;
+
 /// The policies that new campaigns get: the service's, and what tenants override.
 #[derive(Debug, Clone, Default)]
 pub struct Policies {

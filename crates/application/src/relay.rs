@@ -13,10 +13,15 @@ use ports::feed::{MAX_READ, Outbox, Publisher, Told};
 use ports::journal::{Position, Record};
 use ports::leases::Leases;
 use ports::wakeups::Wakeups;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::FIRST_VERSION;
 use crate::claim::{ASK_EVERY, Claim, Standing};
 use crate::heartbeat::Heartbeat;
+
+/// How long a relay that is to stop goes on publishing what waits. The rest waits for another one, which begins at once.
+const DRAIN: Duration = Duration::from_secs(2);
 
 /// How long the relay sleeps at most, should a wake-up be lost.
 const SAFETY_POLL: Duration = Duration::from_secs(1);
@@ -52,14 +57,15 @@ impl Relay {
         Self { parts, holder, heartbeat }
     }
 
-    /// Publishes until `shutdown`, and then what is still waiting, while the relaying is this instance's.
+    /// Publishes until `shutdown`, and then for a moment what is still waiting, while the relaying is this instance's.
     pub async fn run(&self, shutdown: CancellationToken) {
         let mut sleeper = self.parts.wakeups.subscribe();
         let mut claim = Claim::new(Arc::clone(&self.parts.leases), "relay", &self.holder);
         let mut failures = 0_u32;
         loop {
             let stopping = shutdown.is_cancelled();
-            let pause = match self.publish_all(&mut claim).await {
+            let until = stopping.then(|| Instant::now() + DRAIN);
+            let pause = match self.publish_all(&mut claim, until).await {
                 Ok(ours) => {
                     failures = 0;
                     self.heartbeat.beat(self.parts.clock.now());
@@ -85,8 +91,8 @@ impl Relay {
         }
     }
 
-    /// Publishes everything that waits, if that is ours to do; answers whether it is.
-    async fn publish_all(&self, claim: &mut Claim) -> Result<bool, PortError> {
+    /// Publishes everything that waits, if that is ours to do, or what can be published `until` then; answers whether it is ours.
+    async fn publish_all(&self, claim: &mut Claim, until: Option<Instant>) -> Result<bool, PortError> {
         let parts = &self.parts;
         if claim.standing().await? == Standing::None {
             return Ok(false);
@@ -104,7 +110,7 @@ impl Relay {
             metrics::counter!("lifecycle_published_records_total").increment(count as u64);
             self.heartbeat.beat(parts.clock.now());
             // What is committed meanwhile is told in the next round; a stop must not wait for others to be silent.
-            if count < MOST {
+            if count < MOST || until.is_some_and(|until| Instant::now() >= until) {
                 return Ok(true);
             }
             if claim.standing().await? == Standing::None {
@@ -165,12 +171,14 @@ fn other_log(position: Position, how: &str) -> PortError {
     PortError::Corrupt { what: "the log", detail }
 }
 
-/// The version of every campaign after its last step in `records`.
+/// The version of every campaign after its last step in `records`; without those that are new, of which nobody can have kept
+/// an older one.
 fn versions(records: &[Arc<Record>]) -> Vec<(CampaignKey, u64)> {
     let steps = records.iter().filter_map(|record| {
         let (campaign, sequence) = (record.fact.entry.campaign()?, record.fact.entry.sequence()?);
         Some((CampaignKey { tenant: record.fact.tenant.clone(), id: campaign.clone() }, sequence))
     });
     // In order, so that the last one stays.
-    steps.collect::<HashMap<_, _>>().into_iter().collect()
+    let last: HashMap<_, _> = steps.collect();
+    last.into_iter().filter(|(_, version)| *version > FIRST_VERSION).collect()
 }

@@ -70,12 +70,18 @@ fn main() -> Result<()> {
     scale.runs = arguments.runs.unwrap_or(scale.runs);
     let bench = Bench::new(scale, arguments.binary, arguments.peers, arguments.profile);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let mut result = Ok(());
     for name in SCENARIOS {
         if arguments.scenarios.is_empty() || arguments.scenarios.iter().any(|wanted| wanted == name) {
-            runtime.block_on(run(&bench, name))?;
+            result = runtime.block_on(run(&bench, name));
+        }
+        if result.is_err() {
+            break;
         }
     }
+    // Also what was read before something failed.
     bench.report.print();
+    result?;
     if let Some(path) = arguments.json {
         bench.report.write_json(&path)?;
     }

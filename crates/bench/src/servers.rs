@@ -19,6 +19,10 @@ const POSTGRES: &[(&str, &str)] = &[
     ("shared_preload_libraries", "pg_stat_statements"),
 ];
 
+/// The append-only file is written and synced each second. It is not rewritten while it is as small as here; a rewrite takes one
+/// of the two cores for seconds, at random.
+const REDIS: &[&str] = &["--auto-aof-rewrite-min-size", "4gb"];
+
 /// PostgreSQL and Redis of this run.
 pub(crate) struct Servers {
     postgres: Postgres,
@@ -28,7 +32,7 @@ pub(crate) struct Servers {
 
 impl Servers {
     pub(crate) fn start() -> Self {
-        Self { postgres: Postgres::start_with(POSTGRES), redis: Redis::start(), made: AtomicUsize::new(0) }
+        Self { postgres: Postgres::start_with(POSTGRES), redis: Redis::start_with(REDIS), made: AtomicUsize::new(0) }
     }
 
     /// An empty database and an empty Redis.

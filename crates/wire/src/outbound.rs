@@ -76,23 +76,21 @@ impl OutboundEvent<'_> {
     pub fn id(&self) -> String {
         format!("{}-{}", self.record.position, self.k)
     }
+}
 
-    /// The fields of its stream entry, in order.
-    pub fn fields(&self) -> Vec<(&'static str, String)> {
-        let fact = &self.record.fact;
-        let mut fields = vec![
-            ("eventId", self.id()),
-            ("eventType", self.event_type.to_owned()),
-            ("timestamp", time::format(fact.at)),
-            ("source", "lifecycle".to_owned()),
-            ("tenant", fact.tenant.as_str().to_owned()),
-        ];
-        fields.extend(fact.cause.correlation.clone().map(|correlation| ("correlationId", correlation)));
-        fields.extend(fact.cause.command.as_ref().map(|command| ("causationId", command.as_str().to_owned())));
-        fields.push(("position", self.record.position.to_string()));
-        fields.push(("data", self.data.clone()));
-        fields
-    }
+/// The fields that all events of `record` share, in order. In a stream's entry `eventId` and `eventType` stand before them, and
+/// `data` after them.
+pub fn shared_fields(record: &Record) -> Vec<(&'static str, String)> {
+    let fact = &record.fact;
+    let mut fields = vec![
+        ("timestamp", time::format(fact.at)),
+        ("source", "lifecycle".to_owned()),
+        ("tenant", fact.tenant.as_str().to_owned()),
+    ];
+    fields.extend(fact.cause.correlation.clone().map(|correlation| ("correlationId", correlation)));
+    fields.extend(fact.cause.command.as_ref().map(|command| ("causationId", command.as_str().to_owned())));
+    fields.push(("position", record.position.to_string()));
+    fields
 }
 
 /// The events that `record` becomes, in order.
@@ -222,14 +220,13 @@ mod tests {
         assert_eq!(data(&events[2])["reason"], "superseded");
         let armed = data(&events[3]);
         assert_eq!((&armed["name"], &armed["payload"]), (&json!("call-bob"), &json!({"to": "bob"})));
-        let fields = events[3].fields();
+        assert_eq!((events[3].id().as_str(), events[3].event_type), ("42-3", "timer.scheduled"));
+        let fields = shared_fields(events[3].record);
         let field = |name| fields.iter().find(|(field, _)| *field == name).map(|(_, value)| value.as_str());
-        assert_eq!(field("eventId"), Some("42-3"));
-        assert_eq!(field("eventType"), Some("timer.scheduled"));
         assert_eq!(field("timestamp"), Some("2026-11-23T10:00:00.250Z"));
         assert_eq!((field("source"), field("tenant")), (Some("lifecycle"), Some("default")));
         assert_eq!((field("correlationId"), field("causationId")), (Some("corr-1"), Some("cmd-1")));
-        assert_eq!((field("position"), field("data")), (Some("42"), Some(events[3].data.as_str())));
+        assert_eq!(field("position"), Some("42"));
     }
 
     #[test]

@@ -13,16 +13,18 @@ for i = 4, #KEYS do
   local newer = tonumber(version) > old or (body ~= '' and not whole and tonumber(version) == old)
   if newer then
     redis.call('HSET', KEYS[i], 'v', version, 'e', epoch)
-    local from, to = 2, 3
-    if body == '' then
-      redis.call('HDEL', KEYS[i], 'b')
-    else
-      redis.call('HSET', KEYS[i], 'b', body)
-      from, to = 3, 2
-    end
     redis.call('PEXPIRE', KEYS[i], ttl)
-    redis.call('ZREM', KEYS[from], KEYS[i])
-    redis.call('ZADD', KEYS[to], now, KEYS[i])
+    if body ~= '' then
+      redis.call('HSET', KEYS[i], 'b', body)
+      if known[1] and not known[3] then redis.call('ZREM', KEYS[3], KEYS[i]) end
+      redis.call('ZADD', KEYS[2], now, KEYS[i])
+    else
+      if known[3] then
+        redis.call('HDEL', KEYS[i], 'b')
+        redis.call('ZREM', KEYS[2], KEYS[i])
+      end
+      redis.call('ZADD', KEYS[3], now, KEYS[i])
+    end
   end
 end
 for i = 2, 3 do redis.call('ZREMRANGEBYSCORE', KEYS[i], '-inf', now - ttl) end

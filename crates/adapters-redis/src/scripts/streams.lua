@@ -13,10 +13,3 @@ local function split(id)
   local position, k = string.match(id, '^(%d+)-(%d+)$')
   return tonumber(position), tonumber(k)
 end
-
-local function less(a, b)
-  local ap, ak = split(a)
-  local bp, bk = split(b)
-  return ap < bp or (ap == bp and ak < bk)
-end
-

@@ -1,14 +1,16 @@
--- Hands new entries to a consumer, one by one, until there are enough of them or they are large enough together: so that a
--- few giant entries do not come in one answer.
+-- Hands new entries to a consumer, a few at a time, until there are enough of them or they are large enough together: so that
+-- many giant entries do not come in one answer.
 -- KEYS: the stream, the highest term. ARGV: the term, group, consumer, most entries, most bytes.
 -- Answers {entries, last}: entries {id, fields}; if there are none, the id that the group was handed last, or else ''.
-local entries, bytes = {}, 0
-while #entries < tonumber(ARGV[4]) and bytes < tonumber(ARGV[5]) do
-  local got = redis.call('XREADGROUP', 'GROUP', ARGV[2], ARGV[3], 'COUNT', 1, 'STREAMS', KEYS[1], '>')
+local entries, bytes, most = {}, 0, tonumber(ARGV[4])
+while #entries < most and bytes < tonumber(ARGV[5]) do
+  local count = math.min(16, most - #entries)
+  local got = redis.call('XREADGROUP', 'GROUP', ARGV[2], ARGV[3], 'COUNT', count, 'STREAMS', KEYS[1], '>')
   if not got then break end
-  local entry = got[1][2][1]
-  for _, text in ipairs(entry[2]) do bytes = bytes + #text end
-  entries[#entries + 1] = entry
+  for _, entry in ipairs(got[1][2]) do
+    for _, text in ipairs(entry[2]) do bytes = bytes + #text end
+    entries[#entries + 1] = entry
+  end
 end
 if entries[1] then return {entries, ''} end
 for _, group in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do

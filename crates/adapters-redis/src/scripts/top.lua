@@ -1,6 +1,12 @@
 -- How far the world was told, after a look at whether it still has what it was told. The rules are in `publisher.rs`.
 -- KEYS: the mark, the streams. ARGV: the names of the streams.
 -- Answers {'ok', position, what it was before, the fact there or ''}, or {'foreign', stream, id, ''}.
+local function less(a, b)
+  local ap, ak = split(a)
+  local bp, bk = split(b)
+  return ap < bp or (ap == bp and ak < bk)
+end
+
 local mark = KEYS[1]
 local told = redis.call('HGET', mark, 'position')
 local position = tonumber(told or '0')

@@ -8,7 +8,6 @@ use serde::Deserialize;
 use tokio::process::Command;
 
 use crate::bench::Bench;
-use crate::latency::Percentiles;
 
 /// What a peer says at its end.
 #[derive(Deserialize)]

@@ -58,7 +58,6 @@ pub(super) struct Burst {
 
 /// Lets `count` timers come due at once.
 pub(super) async fn measure(place: &Place<'_>, service: &Service, count: usize, profile: bool) -> Result<Burst> {
-    let firings = Firings::from_here(place)?;
     // Far enough ahead for everything to be created before.
     let due = Utc::now() + TimeDelta::seconds(4 + i64::try_from(count / 2_000)?);
     seed::create(service, count, move |_| due).await?;
@@ -68,7 +67,7 @@ pub(super) async fn measure(place: &Place<'_>, service: &Service, count: usize, 
     if profile {
         place.begin_profile();
     }
-    let committed = firings.wait(count, due, Duration::from_mins(3)).await?;
+    let committed = Firings::from_here(place)?.wait(count, due, Duration::from_mins(3)).await?;
     if profile {
         eprintln!("{}", place.profile());
     }

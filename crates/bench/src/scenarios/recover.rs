@@ -18,10 +18,10 @@ pub(crate) async fn run(bench: &Bench) -> Result<()> {
         let program = Program::on_servers(&bench.binary, &place);
         program.run(&["migrate"])?;
         let service = program.serve().await?;
-        let firings = Firings::from_here(&place)?;
         let due = Utc::now() + TimeDelta::seconds(4 + i64::try_from(count / 2_000)?);
         seed::create(&service, count, move |_| due).await?;
         service.stop()?;
+        let firings = Firings::from_here(&place)?;
         ensure!(Utc::now() < due, "the campaigns were not created in time");
         place.sql("CHECKPOINT");
         tokio::time::sleep((due - Utc::now()).to_std()? + Duration::from_millis(100)).await;

@@ -48,10 +48,10 @@ pub(super) struct Steady {
 
 /// Lets `count` timers come due, `rate` a second.
 pub(super) async fn measure(place: &Place<'_>, service: &Service, rate: usize, count: usize) -> Result<Steady> {
-    let firings = Firings::from_here(place)?;
     let first = Utc::now() + TimeDelta::seconds(4 + i64::try_from(count / 2_000)?);
     seed::create(service, count, move |n| due(first, n, rate)).await?;
     ensure!(Utc::now() < first, "the campaigns were not created in time");
+    let firings = Firings::from_here(place)?;
     let listener =
         Generator::start(arguments!["listen", "--redis", place.redis_url(), "--event", STARTED, "--count", count])
             .await?;
