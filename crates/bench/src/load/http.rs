@@ -42,6 +42,7 @@ pub(crate) struct Answered {
 }
 
 impl Get {
+    #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
     pub(super) async fn run(&self) -> Result<Answered> {
         super::ready();
         let begun = Instant::now();
@@ -51,7 +52,7 @@ impl Get {
             let connection = Connection {
                 stream: TcpStream::connect(&self.address).await?,
                 requests: (0..self.paths).skip(number).step_by(self.connections).map(|n| self.request(n)).collect(),
-                buffer: vec![0; 16_384],
+                buffer: vec![0; 131_072],
             };
             connection.stream.set_nodelay(true)?;
             let every =
