@@ -1,12 +1,39 @@
-//! `cargo xtask bench`: builds the program and the bench optimised, and runs the scenarios of `crates/bench`.
+//! `cargo xtask bench`: builds the program and the bench, and runs the scenarios of `crates/bench`.
 
-use anyhow::Result;
+use std::ffi::OsStr;
 
-use crate::sh;
+use anyhow::{Result, bail};
+
+use crate::interrupt::Interrupt;
+use crate::{ci, generate, setup, sh};
+
+/// The one argument of the bench that is about how it is built.
+const DEV: &str = "--dev";
 
 /// Runs the scenarios; `arguments` go to the bench as they are.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
+    if arguments.iter().any(|argument| argument == DEV) {
+        ci::build()?;
+        return run_built("debug", arguments);
+    }
     sh::run(sh::cargo().args(["build", "--release", "--package", "lifecycle", "--package", "lifecycle-bench"]))?;
-    let bench = sh::root().join("target/release/lifecycle-bench");
+    run_built("release", arguments)
+}
+
+/// The bench as a check, with what stands in the target folder after a build of everything.
+pub(crate) fn check_with_built_binaries() -> Result<()> {
+    run_built("debug", &["--quick", DEV])
+}
+
+fn run_built(profile: &str, arguments: &[impl AsRef<OsStr>]) -> Result<()> {
+    if let Err(error) = setup::install_node_modules(setup::PEERS) {
+        eprintln!("{error:#}; without them there are no peers to compare with");
+    }
+    let bench = generate::target()?.join(profile).join(format!("lifecycle-bench{}", std::env::consts::EXE_SUFFIX));
+    if !bench.exists() {
+        bail!("there is no {}; `cargo build --workspace` makes it", bench.display());
+    }
+    // Ctrl-C ends the bench, which stops its servers first; we wait for that.
+    let _interrupt = Interrupt::catch()?;
     sh::run(sh::command(bench).args(arguments))
 }

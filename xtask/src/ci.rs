@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
-use crate::{generate, sh, test, tidy};
+use crate::{bench, generate, sh, test, tidy};
 
 type Step = (&'static str, fn() -> Result<()>);
 
@@ -16,9 +16,15 @@ const STEPS: &[Step] = &[
         sh::run(sh::cargo().args(["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"]))
     }),
     // With the features and targets of the tests, so that these and the generated documents use the same build.
-    ("build", || sh::run(sh::cargo().args(["build", "--locked", "--workspace", "--all-targets"]))),
+    ("build", build),
     ("generated documents", || generate::run_with_built_binary(true)),
+    ("quick bench", bench::check_with_built_binaries),
 ];
+
+/// Builds everything there is.
+pub(crate) fn build() -> Result<()> {
+    sh::run(sh::cargo().args(["build", "--locked", "--workspace", "--all-targets"]))
+}
 
 pub(crate) fn run(without_tests: bool) -> Result<()> {
     let started = Instant::now();

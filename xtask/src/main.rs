@@ -45,7 +45,7 @@ enum Command {
         #[arg(long)]
         without_tests: bool,
     },
-    /// Measures the service, optimised (`cargo xtask bench --help` lists the scenarios).
+    /// Measures the service (`cargo xtask bench --help` lists scenarios and options).
     #[command(disable_help_flag = true)]
     Bench {
         /// Scenarios and options of the bench.

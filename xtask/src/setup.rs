@@ -11,6 +11,8 @@ const NODE: u32 = 20;
 
 /// Where clients of other languages live.
 const INTEROP: &str = "tests/interop";
+/// Where the libraries live that the service is compared with.
+pub(crate) const PEERS: &str = "bench/peers";
 
 pub(crate) fn run() -> Result<()> {
     need_c_compiler()?;
@@ -32,7 +34,8 @@ pub(crate) fn run() -> Result<()> {
     }
     packages::need_servers()?;
     need_node()?;
-    install_node_modules()?;
+    install_node_modules(INTEROP)?;
+    install_node_modules(PEERS)?;
     eprintln!("this machine has all that the project needs");
     Ok(())
 }
@@ -78,16 +81,16 @@ fn need_node() -> Result<()> {
     Ok(())
 }
 
-/// Installs what the lock file names, unless that was done since the lock file changed.
-fn install_node_modules() -> Result<()> {
-    let folder = sh::root().join(INTEROP);
+/// Installs what the lock file in `place` names, unless that was done since the lock file changed.
+pub(crate) fn install_node_modules(place: &str) -> Result<()> {
+    let folder = sh::root().join(place);
     let modified = |name: &str| folder.join(name).metadata().and_then(|file| file.modified()).ok();
     let Some(lock) = modified("package-lock.json") else { return Ok(()) };
     // npm writes this one last.
     if modified("node_modules/.package-lock.json").is_some_and(|installed| installed >= lock) {
-        eprintln!("{INTEROP}: its modules are installed");
+        eprintln!("{place}: its modules are installed");
         return Ok(());
     }
     sh::run(sh::command("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(&folder))
-        .with_context(|| format!("the modules of {INTEROP} could not be installed"))
+        .with_context(|| format!("the modules of {place} could not be installed"))
 }

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
-use crate::report::Report;
+use chrono::Utc;
+
+use crate::report::{About, Report};
 use crate::servers::Servers;
 
 /// What scenarios share.
@@ -21,12 +23,19 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn new(scale: Scale, binary: PathBuf, peers: PathBuf, profile: bool) -> Self {
-        Self { report: Report::new(), scale, binary, peers, profile, servers: OnceLock::new() }
+        let about = About::new(Utc::now(), !cfg!(debug_assertions), scale);
+        Self { report: Report::new(about), scale, binary, peers, profile, servers: OnceLock::new() }
     }
 
     /// PostgreSQL and Redis, started when they are first needed.
     pub(crate) fn servers(&self) -> &Servers {
-        self.servers.get_or_init(Servers::start)
+        self.servers.get_or_init(|| {
+            let servers = Servers::start();
+            for (name, version) in servers.versions() {
+                self.report.version(name, &version);
+            }
+            servers
+        })
     }
 }
 
@@ -38,6 +47,8 @@ pub(crate) struct Scale {
     pub(crate) runs: usize,
     /// How many timers are due at one instant.
     pub(crate) bursts: &'static [usize],
+    /// The same for the peers.
+    pub(crate) peer_burst: usize,
     /// Timers a second.
     pub(crate) rates: &'static [usize],
     pub(crate) steady_seconds: usize,
@@ -51,6 +62,9 @@ pub(crate) struct Scale {
     pub(crate) overdue: usize,
     /// Timers that wait while others are measured.
     pub(crate) pending: usize,
+    /// How long the mixed load lasts, and how often it is looked at.
+    pub(crate) soak_seconds: usize,
+    pub(crate) soak_every: usize,
 }
 
 /// What `docs/PERFORMANCE.md` is made of.
@@ -58,6 +72,7 @@ pub(crate) const FULL: Scale = Scale {
     quick: false,
     runs: 3,
     bursts: &[20_000, 100_000],
+    peer_burst: 20_000,
     rates: &[300, 2_000],
     steady_seconds: 20,
     creates: 20_000,
@@ -65,6 +80,8 @@ pub(crate) const FULL: Scale = Scale {
     ingest: 60_000,
     overdue: 100_000,
     pending: 1_000_000,
+    soak_seconds: 600,
+    soak_every: 10,
 };
 
 /// A first impression, and the check of every change.
@@ -72,11 +89,14 @@ pub(crate) const QUICK: Scale = Scale {
     quick: true,
     runs: 1,
     bursts: &[5_000],
+    peer_burst: 2_000,
     rates: &[300],
     steady_seconds: 5,
     creates: 5_000,
     api_seconds: 3,
     ingest: 10_000,
-    overdue: 10_000,
-    pending: 50_000,
+    overdue: 5_000,
+    pending: 10_000,
+    soak_seconds: 20,
+    soak_every: 2,
 };

@@ -5,6 +5,8 @@ use anyhow::{Context as _, Result};
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
+use crate::readings::{P50, P99, P999, WORST};
+
 /// Latencies as they come in.
 pub(crate) struct Latencies(Histogram<u64>);
 
@@ -47,6 +49,13 @@ pub(crate) struct Percentiles {
     pub(crate) p99: f64,
     pub(crate) p999: f64,
     pub(crate) max: f64,
+}
+
+impl Percentiles {
+    /// Each with what it is called.
+    pub(crate) fn named(self) -> [(&'static str, f64); 4] {
+        [(P50, self.p50), (P99, self.p99), (P999, self.p999), (WORST, self.max)]
+    }
 }
 
 /// Microseconds since 1970, of a clock that all processes of this machine share.

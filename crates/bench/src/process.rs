@@ -26,7 +26,9 @@ impl Program {
 
     /// On servers.
     pub(crate) fn on_servers(binary: &Path, place: &Place<'_>) -> Self {
-        Self::new(binary).with("DATABASE_URL", place.database_url()).with("REDIS_URL", place.redis_url())
+        // The servers speak no TLS; without the word the service would say so at each start.
+        let database = format!("{}?sslmode=disable", place.database_url());
+        Self::new(binary).with("DATABASE_URL", database).with("REDIS_URL", place.redis_url())
     }
 
     /// Limits that protect a service from its callers are lifted: the load comes from one address and one token. All else
@@ -41,6 +43,7 @@ impl Program {
     }
 
     /// The same with a setting.
+    #[expect(clippy::needless_pass_by_value, reason = "callers give what they have just made")]
     pub(crate) fn with(mut self, name: &str, value: impl ToString) -> Self {
         self.environment.push((name.to_owned(), value.to_string()));
         self
@@ -130,10 +133,6 @@ impl Service {
     /// How many files and sockets it holds.
     pub(crate) fn handles(&self) -> Result<usize> {
         Ok(std::fs::read_dir(format!("/proc/{}/fd", self.child.id()))?.count())
-    }
-
-    pub(crate) fn id(&self) -> u32 {
-        self.child.id()
     }
 
     /// Asks it to stop, and waits.

@@ -43,12 +43,12 @@ impl Servers {
         Ok(Place { servers: self, database })
     }
 
-    /// What answers `version()`, and Redis' version.
-    pub(crate) fn versions(&self) -> (String, String) {
+    /// What runs here.
+    pub(crate) fn versions(&self) -> [(&'static str, String); 2] {
         let postgres = self.postgres.psql("postgres", "SHOW server_version");
         let info = self.redis.cli(&["info", "server"]);
         let redis = info.lines().find_map(|line| line.strip_prefix("redis_version:")).unwrap_or("?");
-        (postgres.trim().to_owned(), redis.trim().to_owned())
+        [("PostgreSQL", postgres.trim().to_owned()), ("Redis", redis.trim().to_owned())]
     }
 }
 

@@ -8,6 +8,8 @@ use serde::Deserialize;
 use tokio::process::Command;
 
 use crate::bench::Bench;
+use crate::readings::{self, P50, P99, PEER_STEADY, PEERS, WORST};
+use crate::report;
 
 /// What a peer says at its end.
 #[derive(Deserialize)]
@@ -26,32 +28,30 @@ struct Said {
 struct Lateness {
     p50: f64,
     p99: f64,
+    max: f64,
 }
-
-/// graphile-worker is bound by the disk's flushes: at a higher rate one would measure its queue.
-const STEADY: usize = 100;
 
 pub(crate) async fn run(bench: &Bench) -> Result<()> {
     installed(&bench.peers)?;
-    let count = bench.scale.bursts[0];
+    if let Some(version) = report::node() {
+        bench.report.version("Node.js", &version);
+    }
+    let count = bench.scale.peer_burst;
     for run in 1..=bench.scale.runs {
-        for peer in ["bullmq", "graphile-worker"] {
+        for peer in PEERS {
             bench.report.progress(&format!("peers {run}/{}: {peer}, {count} timers due at once", bench.scale.runs));
             let burst = ask(bench, peer, &["--burst".to_owned(), count.to_string()]).await?;
-            let name = format!("{peer} {}", burst.version);
-            bench.report.add("peers", &format!("{name}: {count} timers due at once"), "1/s", burst.rate);
-            bench.report.add(
-                "peers",
-                &format!("{name}: {count} due at once, lateness p99"),
-                "ms",
-                burst.lateness_ms.p99,
-            );
+            bench.report.version(peer, &burst.version);
+            bench.report.record(readings::peer_rate(peer, count), burst.rate);
+            bench.report.record(readings::peer_burst_lateness(peer, count), burst.lateness_ms.p99);
             if !bench.scale.quick {
                 let seconds = bench.scale.steady_seconds.to_string();
-                let steady = ask(bench, peer, &["--steady".to_owned(), STEADY.to_string(), seconds]).await?;
-                let name = format!("{name}: {STEADY} timers/s, due → committed");
-                bench.report.add("peers", &format!("{name}, p50"), "ms", steady.lateness_ms.p50);
-                bench.report.add("peers", &format!("{name}, p99"), "ms", steady.lateness_ms.p99);
+                let steady = ask(bench, peer, &["--steady".to_owned(), PEER_STEADY.to_string(), seconds]).await?;
+                for (which, value) in
+                    [(P50, steady.lateness_ms.p50), (P99, steady.lateness_ms.p99), (WORST, steady.lateness_ms.max)]
+                {
+                    bench.report.record(readings::peer_lateness(peer, which), value);
+                }
             }
         }
     }

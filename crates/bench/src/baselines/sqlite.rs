@@ -7,6 +7,7 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 
 use crate::bench::Bench;
+use crate::readings;
 
 diesel::table! {
     campaign (id) {
@@ -39,12 +40,10 @@ const BATCH: usize = 500;
 pub(crate) fn run(bench: &Bench) -> Result<()> {
     let (report, scale) = (&bench.report, bench.scale);
     for run in 1..=scale.runs {
-        for (name, batch) in [("batches of 500", BATCH), ("one per commit", 1)] {
-            let count = if batch == 1 { scale.bursts[0] / 4 } else { scale.bursts[0] };
-            report.progress(&format!("bare SQLite {run}/{}: {count} transitions, {name}", scale.runs));
-            let rate = transitions(count, batch)?;
-            report.add("embedded", &format!("baseline: bare SQLite, {name}"), "1/s", rate);
-        }
+        let count = scale.bursts[0];
+        report.progress(&format!("embedded: bare SQLite {run}/{}: {count} transitions", scale.runs));
+        report.record(readings::bare_sqlite_batched(), transitions(count, BATCH)?);
+        report.add("embedded", "baseline: bare SQLite, one per commit", "1/s", transitions(count / 4, 1)?);
     }
     Ok(())
 }

@@ -9,16 +9,17 @@ use hdrhistogram::Histogram;
 use crate::bench::Bench;
 use crate::embedded::engine::{Engine, Firing};
 use crate::embedded::fixtures;
+use crate::{readings, seed};
 
 pub(crate) async fn run(bench: &Bench) -> Result<()> {
     let (report, scale) = (&bench.report, bench.scale);
     let count = scale.bursts[0];
     for run in 1..=scale.runs {
-        report.progress(&format!("burst {run}/{}: {} timers due at once", scale.runs, count));
+        report.progress(&format!("embedded burst {run}/{}: {} timers due at once", scale.runs, count));
         let folder = tempfile::tempdir()?;
         let engine = Engine::start(&folder.path().join("bench.db"))?;
         // Far enough ahead for everything to be created before.
-        let due = engine.clock.now() + TimeDelta::seconds(3 + i64::try_from(count / 4_000)?);
+        let due = engine.clock.now() + seed::lead(count)?;
         let mut number = 0;
         while number < count {
             let end = count.min(number + 500);
@@ -32,7 +33,7 @@ pub(crate) async fn run(bench: &Bench) -> Result<()> {
         let last = firings.iter().map(|f| f.committed).max().unwrap_or(due);
         #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
         let rate = count as f64 / seconds(last - due);
-        report.add("embedded", "transitions, due → committed", "1/s", rate);
+        report.record(readings::embedded_rate(), rate);
         report.add("embedded", "lateness p99", "ms", percentile(&firings, 99.0)?);
     }
     Ok(())

@@ -9,6 +9,7 @@ use crate::bench::Bench;
 use crate::embedded::engine::Engine;
 use crate::embedded::fixtures;
 use crate::process::Program;
+use crate::readings;
 
 pub(crate) async fn run(bench: &Bench) -> Result<()> {
     let (report, scale) = (&bench.report, bench.scale);
@@ -21,7 +22,8 @@ pub(crate) async fn run(bench: &Bench) -> Result<()> {
 
     // A campaign that has not started has two timers.
     let campaigns = scale.pending / 2;
-    report.progress(&format!("footprint: creating {campaigns} campaigns with {} pending timers", scale.pending));
+    report
+        .progress(&format!("embedded footprint: creating {campaigns} campaigns with {} pending timers", scale.pending));
     let store = folder.path().join("full.db");
     let engine = Engine::start(&store)?;
     let start = engine.clock.now() + TimeDelta::days(30);
@@ -32,8 +34,7 @@ pub(crate) async fn run(bench: &Bench) -> Result<()> {
     engine.stop().await;
     let service = Program::embedded(&bench.binary, &store).serve().await?;
     tokio::time::sleep(Duration::from_secs(3)).await;
-    let what = format!("start to ready, {} pending timers", scale.pending);
-    report.add("embedded", &what, "ms", service.ready_after.as_secs_f64() * 1_000.0);
-    report.add("embedded", &format!("memory, {} pending timers", scale.pending), "MiB", service.memory("VmRSS")?);
+    report.record(readings::embedded_ready(scale.pending), service.ready_after.as_secs_f64() * 1_000.0);
+    report.record(readings::embedded_memory(scale.pending), service.memory("VmRSS")?);
     Ok(())
 }

@@ -9,6 +9,8 @@ use crate::bench::Bench;
 use crate::embedded::burst::percentile;
 use crate::embedded::engine::Engine;
 use crate::embedded::fixtures;
+use crate::readings::{self, P50, P99, P999, WORST};
+use crate::seed;
 
 /// Timers a second.
 const RATE: usize = 300;
@@ -17,10 +19,13 @@ pub(crate) async fn run(bench: &Bench) -> Result<()> {
     let (report, scale) = (&bench.report, bench.scale);
     let count = RATE * scale.steady_seconds;
     for run in 1..=scale.runs {
-        report.progress(&format!("steady {run}/{}: {RATE} timers a second for {} s", scale.runs, scale.steady_seconds));
+        report.progress(&format!(
+            "embedded steady {run}/{}: {RATE} timers a second for {} s",
+            scale.runs, scale.steady_seconds
+        ));
         let folder = tempfile::tempdir()?;
         let engine = Engine::start(&folder.path().join("bench.db"))?;
-        let first = engine.clock.now() + TimeDelta::seconds(4);
+        let first = engine.clock.now() + seed::lead(count)?;
         for chunk in (0..count).collect::<Vec<_>>().chunks(500) {
             let requests = chunk
                 .iter()
@@ -37,9 +42,8 @@ pub(crate) async fn run(bench: &Bench) -> Result<()> {
         let firings = engine.wait_for(count, patience).await?;
         engine.stop().await;
         anyhow::ensure!(firings.iter().all(|f| f.committed >= f.due), "a timer fired early");
-        for (name, percent) in [("p50", 50.0), ("p99", 99.0), ("p99.9", 99.9), ("worst", 100.0)] {
-            let what = format!("lateness {name} at {RATE}/s, due → committed");
-            report.add("embedded", &what, "ms", percentile(&firings, percent)?);
+        for (name, percent) in [(P50, 50.0), (P99, 99.0), (P999, 99.9), (WORST, 100.0)] {
+            report.record(readings::embedded_lateness(RATE, name), percentile(&firings, percent)?);
         }
     }
     Ok(())

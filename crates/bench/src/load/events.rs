@@ -51,10 +51,12 @@ impl Produce {
                 usize::try_from(begun.elapsed().as_micros())? * self.rate / 1_000_000 + 1
             };
             let pipeline = client.pipeline();
-            let begin = sent;
+            let before = sent;
             while sent < self.count.min(until) {
-                let due =
-                    if self.rate == 0 { now_micros() } else { first + i64::try_from(sent * 1_000_000 / self.rate)? };
+                let due = match (sent * 1_000_000).checked_div(self.rate) {
+                    Some(after) => first + i64::try_from(after)?,
+                    None => now_micros(),
+                };
                 let data = format!(
                     r#"{{"campaignId":"{sent:07}-{due}","startTime":"2099-01-01T00:00:00Z","durationHours":24,"metadata":{{"name":"Spring sale","hashtags":["spring","sale"],"budget":"1000"}}}}"#
                 );
@@ -69,12 +71,11 @@ impl Produce {
                 let _: () = pipeline.xadd("campaign-events", false, None::<()>, "*", fields).await?;
                 sent += 1;
             }
-            if sent > begin {
+            if sent > before {
                 let _: Vec<String> = pipeline.all().await?;
             }
-            if self.rate > 0 {
-                let next = Duration::from_micros(u64::try_from(sent * 1_000_000 / self.rate)?);
-                tokio::time::sleep_until(begun + next).await;
+            if let Some(next) = (sent * 1_000_000).checked_div(self.rate) {
+                tokio::time::sleep_until(begun + Duration::from_micros(u64::try_from(next)?)).await;
             }
         }
         client.quit().await?;

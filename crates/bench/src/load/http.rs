@@ -42,6 +42,7 @@ pub(crate) struct Answered {
 }
 
 impl Get {
+    #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
     pub(super) async fn run(&self) -> Result<Answered> {
         super::ready();
         let begun = Instant::now();

@@ -10,10 +10,10 @@ use tokio::task::JoinSet;
 use crate::bench::Bench;
 use crate::load::{Answered, Generator, arguments};
 use crate::process::{Program, Service};
+use crate::readings::{self, API_CONNECTIONS as CONNECTIONS, GET_ONE, P50, P99};
 use crate::report::Report;
 use crate::seed;
 
-const CONNECTIONS: usize = 32;
 const BATCH: usize = 500;
 
 pub(crate) async fn run(bench: &Bench) -> Result<()> {
@@ -29,8 +29,8 @@ pub(crate) async fn run(bench: &Bench) -> Result<()> {
         seed::create(&service, PAGES, move |_| later).await?;
         let one = format!("/api/v1/campaigns/{{n}}-{}", later.timestamp_micros());
         let report = &bench.report;
-        get(report, &service, ("GET one", &one, PAGES), 0, scale.api_seconds).await?;
-        get(report, &service, ("GET one at 5,000/s", &one, PAGES), 5_000, scale.api_seconds).await?;
+        get(report, &service, (GET_ONE, &one, PAGES), 0, scale.api_seconds).await?;
+        get(report, &service, (&format!("{GET_ONE} at 5,000/s"), &one, PAGES), 5_000, scale.api_seconds).await?;
         get(report, &service, ("GET a page of 50", "/api/v1/campaigns?limit=50", 1), 0, scale.api_seconds).await?;
         service.stop()?;
         program.verify()?;
@@ -70,10 +70,10 @@ async fn get(
     .result()
     .await?;
     if rate == 0 {
-        report.add("api", &format!("{name}, {CONNECTIONS} connections"), "1/s", answered.per_second);
+        report.record(readings::get_rate(name), answered.per_second);
     }
-    report.add("api", &format!("{name}: p50"), "ms", answered.latency.p50);
-    report.add("api", &format!("{name}: p99"), "ms", answered.latency.p99);
+    report.record(readings::get_latency(name, P50), answered.latency.p50);
+    report.record(readings::get_latency(name, P99), answered.latency.p99);
     Ok(())
 }
 
@@ -112,12 +112,7 @@ pub(crate) async fn creates(report: &Report, scenario: &'static str, service: &S
     while let Some(sent) = senders.join_next().await {
         sent??;
     }
-    report.add(
-        scenario,
-        &format!("POST /campaigns, {CONNECTIONS} connections"),
-        "1/s",
-        rate(each * CONNECTIONS, begun),
-    );
+    report.record(readings::create_rate(scenario), rate(each * CONNECTIONS, begun));
     Ok(())
 }
 

@@ -8,6 +8,7 @@ use chrono::{TimeDelta, Utc};
 
 use crate::bench::Bench;
 use crate::process::Program;
+use crate::readings;
 use crate::scenarios::{burst, steady};
 use crate::seed;
 
@@ -36,25 +37,25 @@ pub(crate) async fn run(bench: &Bench) -> Result<()> {
             place.sql("CHECKPOINT");
             service = program.serve().await?;
         }
-        let name = |what: &str| format!("{pending} pending timers: {what}");
-        bench.report.add("backlog", &name("start to ready"), "ms", service.ready_after.as_secs_f64() * 1_000.0);
+        bench.report.record(readings::backlog_ready(pending), service.ready_after.as_secs_f64() * 1_000.0);
         tokio::time::sleep(Duration::from_secs(3)).await;
-        bench.report.add("backlog", &name("memory, idle"), "MiB", service.memory("VmRSS")?);
+        bench.report.record(readings::backlog_memory(pending), service.memory("VmRSS")?);
         let next_due = place.number(NEXT_DUE)?;
-        bench.report.add("backlog", &name("the query for the next timer"), "ms", next_due);
+        let query = format!("{pending} pending timers: the query for the next timer");
+        bench.report.add("backlog", &query, "ms", next_due);
         for _ in 0..scale.runs {
-            let burst = burst::measure(&place, &service, scale.bursts[0], bench.profile).await?;
-            let what = format!("{} due at once", scale.bursts[0]);
-            bench.report.add("backlog", &name(&what), "1/s", burst.rate);
-            bench.report.add("backlog", &name(&format!("{what}, lateness p99")), "ms", burst.p99);
+            let count = scale.bursts[0];
+            let burst = burst::measure(&place, &service, count, bench.profile).await?;
+            bench.report.record(readings::backlog_rate(pending, count), burst.rate);
+            bench.report.record(readings::backlog_burst_lateness(pending, count), burst.p99);
         }
         if pending == 0 || pending == scale.pending {
             for _ in 0..scale.runs {
-                let count = scale.rates[0] * scale.steady_seconds;
-                let latency = steady::measure(&place, &service, scale.rates[0], count).await?.committed;
-                let what = format!("{} timers/s, due → committed", scale.rates[0]);
-                bench.report.add("backlog", &name(&format!("{what}, p50")), "ms", latency.p50);
-                bench.report.add("backlog", &name(&format!("{what}, p99")), "ms", latency.p99);
+                let rate = scale.rates[0];
+                let steady = steady::measure(&place, &service, rate, rate * scale.steady_seconds).await?;
+                for (which, value) in steady.committed.named() {
+                    bench.report.record(readings::backlog_lateness(pending, rate, which), value);
+                }
             }
         }
         service.stop()?;

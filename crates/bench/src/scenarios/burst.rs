@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use chrono::{TimeDelta, Utc};
+use chrono::Utc;
 
 use crate::baselines::sql;
 use crate::bench::Bench;
 use crate::process::{Program, Service};
+use crate::readings;
 use crate::scenarios::firings::Firings;
 use crate::seed;
 use crate::servers::Place;
@@ -23,11 +24,12 @@ pub(crate) async fn run(bench: &Bench) -> Result<()> {
             program.run(&["migrate"])?;
             let service = program.serve().await?;
             let burst = measure(&place, &service, count, bench.profile).await?;
+            let memory = service.memory("VmHWM")?;
             service.stop()?;
             program.verify()?;
-            let name = format!("{count} timers due at once");
-            bench.report.add("burst", &format!("{name}: transitions, due → committed"), "1/s", burst.rate);
-            bench.report.add("burst", &format!("{name}: lateness p99"), "ms", burst.p99);
+            bench.report.record(readings::burst_rate(count), burst.rate);
+            bench.report.record(readings::burst_lateness(count), burst.p99);
+            bench.report.record(readings::burst_memory(count), memory);
         }
     }
     Ok(())
@@ -41,9 +43,9 @@ async fn baselines(bench: &Bench) -> Result<()> {
         let place = bench.servers().fresh()?;
         let url = place.database_url();
         let batched = Box::pin(sql::batched(&url, count, 2, 500)).await?;
-        bench.report.add("burst", "baseline: bare SQL, batches of 500 on two connections", "1/s", batched);
-        let single = Box::pin(sql::one_by_one(&url, count / 4, 16)).await?;
-        bench.report.add("burst", "baseline: bare SQL, a transaction each on 16 connections", "1/s", single);
+        bench.report.record(readings::bare_sql_batched(), batched);
+        let single = Box::pin(sql::one_by_one(&url, count / 4, readings::BARE_SINGLE_CONNECTIONS.into())).await?;
+        bench.report.record(readings::bare_sql_single(), single);
     }
     Ok(())
 }
@@ -59,7 +61,7 @@ pub(super) struct Burst {
 /// Lets `count` timers come due at once.
 pub(super) async fn measure(place: &Place<'_>, service: &Service, count: usize, profile: bool) -> Result<Burst> {
     // Far enough ahead for everything to be created before.
-    let due = Utc::now() + TimeDelta::seconds(4 + i64::try_from(count / 2_000)?);
+    let due = Utc::now() + seed::lead(count)?;
     seed::create(service, count, move |_| due).await?;
     ensure!(Utc::now() < due, "the campaigns were not created in time");
     // What was created is told and written to its place, so that the burst stands alone.

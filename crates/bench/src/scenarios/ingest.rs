@@ -6,9 +6,7 @@ use crate::baselines::redis;
 use crate::bench::Bench;
 use crate::load::{Generator, Heard, Sent, arguments};
 use crate::process::Program;
-
-/// The rate at which latency is measured.
-const MODERATE: usize = 2_000;
+use crate::readings::{self, INGEST_MODERATE as MODERATE};
 
 const INITIALIZED: &str = "campaign.initialized";
 
@@ -18,9 +16,9 @@ pub(crate) async fn run(bench: &Bench) -> Result<()> {
         bench.report.progress(&format!("ingest {run}/{}: bare XADD", scale.runs));
         let url = bench.servers().fresh()?.redis_url();
         let pipelined = redis::xadd_pipelined(&url, scale.ingest).await?;
-        bench.report.add("ingest", "baseline: bare XADD, pipelines of 256 on one connection", "1/s", pipelined);
+        bench.report.record(readings::bare_xadd_pipelined(), pipelined);
         let single = redis::xadd_connections(&url, scale.ingest, 50).await?;
-        bench.report.add("ingest", "baseline: bare XADD, one by one on 50 connections", "1/s", single);
+        bench.report.record(readings::bare_xadd_single(), single);
 
         bench
             .report
@@ -28,13 +26,13 @@ pub(crate) async fn run(bench: &Bench) -> Result<()> {
         let heard = events(bench, scale.ingest, 0).await?;
         #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
         let rate = scale.ingest as f64 / heard.seconds;
-        bench.report.add("ingest", "campaign.created, first to last event", "1/s", rate);
+        bench.report.record(readings::ingest_rate(), rate);
 
         let count = MODERATE * scale.steady_seconds;
         bench.report.progress(&format!("ingest {run}/{}: {MODERATE} events/s", scale.runs));
         let latency = events(bench, count, MODERATE).await?.latency;
-        for (which, value) in [("p50", latency.p50), ("p99", latency.p99), ("worst", latency.max)] {
-            bench.report.add("ingest", &format!("{MODERATE} events/s: XADD → outbound event, {which}"), "ms", value);
+        for (which, value) in latency.named() {
+            bench.report.record(readings::ingest_latency(MODERATE, which), value);
         }
     }
     Ok(())

@@ -7,4 +7,5 @@ mod firings;
 pub(crate) mod ingest;
 pub(crate) mod recover;
 pub(crate) mod scale;
+pub(crate) mod soak;
 pub(crate) mod steady;

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use chrono::{TimeDelta, Utc};
+use chrono::Utc;
 
 use crate::bench::Bench;
 use crate::process::Program;
+use crate::readings;
 use crate::scenarios::firings::Firings;
 use crate::seed;
 
@@ -18,7 +19,7 @@ pub(crate) async fn run(bench: &Bench) -> Result<()> {
         let program = Program::on_servers(&bench.binary, &place);
         program.run(&["migrate"])?;
         let service = program.serve().await?;
-        let due = Utc::now() + TimeDelta::seconds(4 + i64::try_from(count / 2_000)?);
+        let due = Utc::now() + seed::lead(count)?;
         seed::create(&service, count, move |_| due).await?;
         service.stop()?;
         let firings = Firings::from_here(&place)?;
@@ -30,8 +31,8 @@ pub(crate) async fn run(bench: &Bench) -> Result<()> {
         let service = program.serve().await?;
         let committed = firings.wait(count, due, Duration::from_mins(3)).await?;
         let seconds = (committed.last - begun).to_std()?.as_secs_f64();
-        bench.report.add("recover", &format!("start → {count} overdue timers committed"), "s", seconds);
-        bench.report.add("recover", "start to ready", "ms", service.ready_after.as_secs_f64() * 1_000.0);
+        bench.report.record(readings::recovery(count), seconds);
+        bench.report.record(readings::recovery_ready(), service.ready_after.as_secs_f64() * 1_000.0);
         service.stop()?;
         program.verify()?;
     }

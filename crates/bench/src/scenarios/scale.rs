@@ -7,11 +7,15 @@ use anyhow::Result;
 
 use crate::bench::Bench;
 use crate::process::Program;
+use crate::readings;
 use crate::scenarios::burst;
+
+/// At most.
+const INSTANCES: usize = 3;
 
 pub(crate) async fn run(bench: &Bench) -> Result<()> {
     let count = bench.scale.bursts[0];
-    for instances in 1..=3 {
+    for instances in 1..=INSTANCES {
         for run in 1..=bench.scale.runs {
             bench
                 .report
@@ -29,9 +33,8 @@ pub(crate) async fn run(bench: &Bench) -> Result<()> {
                 service.stop()?;
             }
             program.verify()?;
-            let name = format!("{instances} instances, {count} due at once");
-            bench.report.add("scale", &name, "1/s", burst.rate);
-            bench.report.add("scale", &format!("{name}, lateness p99"), "ms", burst.p99);
+            bench.report.record(readings::scale_rate(instances, count), burst.rate);
+            bench.report.record(readings::scale_lateness(instances, count), burst.p99);
         }
     }
     Ok(())

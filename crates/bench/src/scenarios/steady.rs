@@ -9,12 +9,13 @@ use crate::bench::Bench;
 use crate::latency::Percentiles;
 use crate::load::{Generator, Heard, arguments};
 use crate::process::{Program, Service};
+use crate::readings::{self, COMMITTED, ON_STREAM};
 use crate::scenarios::firings::Firings;
 use crate::seed;
 use crate::servers::Place;
 
 /// What a start of a campaign is called on the stream.
-const STARTED: &str = "campaign.status.changed";
+pub(super) const STARTED: &str = "campaign.status.changed";
 
 pub(crate) async fn run(bench: &Bench) -> Result<()> {
     for &rate in bench.scale.rates {
@@ -28,11 +29,9 @@ pub(crate) async fn run(bench: &Bench) -> Result<()> {
             let steady = measure(&place, &service, rate, rate * bench.scale.steady_seconds).await?;
             service.stop()?;
             program.verify()?;
-            for (way, latency) in [("committed", steady.committed), ("event on the stream", steady.heard)] {
-                let percentiles =
-                    [("p50", latency.p50), ("p99", latency.p99), ("p99.9", latency.p999), ("worst", latency.max)];
-                for (which, value) in percentiles {
-                    bench.report.add("steady", &format!("{rate} timers/s: due → {way}, {which}"), "ms", value);
+            for (end, latency) in [(COMMITTED, steady.committed), (ON_STREAM, steady.heard)] {
+                for (which, value) in latency.named() {
+                    bench.report.record(readings::lateness(rate, end, which), value);
                 }
             }
         }
@@ -48,7 +47,7 @@ pub(super) struct Steady {
 
 /// Lets `count` timers come due, `rate` a second.
 pub(super) async fn measure(place: &Place<'_>, service: &Service, rate: usize, count: usize) -> Result<Steady> {
-    let first = Utc::now() + TimeDelta::seconds(4 + i64::try_from(count / 2_000)?);
+    let first = Utc::now() + seed::lead(count)?;
     seed::create(service, count, move |n| due(first, n, rate)).await?;
     ensure!(Utc::now() < first, "the campaigns were not created in time");
     let firings = Firings::from_here(place)?;
