@@ -92,7 +92,9 @@ fn main() -> Result<()> {
         bail!("figures of an unoptimised build mean nothing; run `cargo xtask bench`");
     }
     let mut scale = if arguments.quick { QUICK } else { FULL };
-    scale.runs = arguments.runs.map_or(scale.runs, usize::from);
+    if let Some(runs) = arguments.runs {
+        (scale.runs, scale.long_runs) = (usize::from(runs), usize::from(runs));
+    }
     let binary = arguments.binary.clone().map_or_else(beside, Ok)?;
     let bench = Bench::new(scale, binary, arguments.peers.clone(), arguments.profile);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -106,8 +108,8 @@ fn main() -> Result<()> {
     ratios::add(&bench.report, &scale);
     // What was read until something failed may tell why.
     bench.report.print();
-    measured?;
     write(&bench, &arguments)?;
+    measured?;
     if arguments.quick {
         checks::check(&bench.report, &scale, arguments.scenarios.is_empty())?;
     }

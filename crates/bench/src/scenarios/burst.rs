@@ -16,8 +16,9 @@ use crate::servers::Place;
 pub(crate) async fn run(bench: &Bench) -> Result<()> {
     baselines(bench).await?;
     for &count in bench.scale.bursts {
-        for run in 1..=bench.scale.runs {
-            let progress = format!("burst {run}/{}: {count} timers due at once", bench.scale.runs);
+        let runs = if count == bench.scale.bursts[0] { bench.scale.runs } else { bench.scale.long_runs };
+        for run in 1..=runs {
+            let progress = format!("burst {run}/{runs}: {count} timers due at once");
             bench.report.progress(&progress);
             let place = bench.servers().fresh()?;
             let program = Program::on_servers(&bench.binary, &place);
