@@ -10,6 +10,7 @@ mod packages;
 mod servers;
 mod setup;
 mod sh;
+mod sim;
 mod test;
 mod tidy;
 
@@ -52,6 +53,13 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Runs the whole service under virtual time with seeded faults (`cargo xtask sim --help`).
+    #[command(disable_help_flag = true)]
+    Sim {
+        /// Options of the simulator: `--seeds N`, `--seed S`, `--trace`, `--sabotage`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// The rules of the house that compilers do not know: layers, headers, sizes, documents.
     Tidy,
     /// Makes the generated documents anew.
@@ -80,6 +88,7 @@ fn run(command: Command) -> Result<()> {
         Command::Test { filters } => test::run(&filters),
         Command::Ci { without_tests } => ci::run(without_tests),
         Command::Bench { arguments } => bench::run(&arguments),
+        Command::Sim { arguments } => sim::run(&arguments),
         Command::Tidy => tidy::run(),
         Command::Gen { check } => generate::run(check),
     }

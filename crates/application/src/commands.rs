@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::{Campaign, CampaignKey, Command, CommandId};
-use ports::PortError;
 use ports::cache::Cache;
 use ports::clock::Ids;
 use ports::journal::Actor;
 use ports::query::Queries;
 use ports::store::{InboxEntry, MAX_BATCH, Outcome, Store};
+use ports::{PortError, Written};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -214,7 +214,7 @@ impl Commands {
         let InboxEntry { key, outcome, .. } = entry;
         let campaign = match &outcome {
             Outcome::Applied { version } | Outcome::Unchanged { version } => {
-                campaign_at(self.queries.as_ref(), &key, *version).await?.map(Arc::new)
+                campaign_at(self.queries.as_ref(), &key, *version).await.map_err(not_denying)?.map(Arc::new)
             }
             Outcome::Rejected { .. } => None,
         };
@@ -295,6 +295,7 @@ impl CommandWorker {
         let may_repeat = requests.iter().all(|r| r.remember);
         let decision = Arc::new(CommandBatch::new(requests, Arc::clone(&self.policies), Arc::clone(&self.ids)));
         let mut tries = 0;
+        let mut doubt = None;
         loop {
             match self.store.transact(decision.scope(), decision.clone()).await {
                 Ok(_) => break,
@@ -306,7 +307,11 @@ impl CommandWorker {
                     };
                     tries += 1;
                     if !again || tries > QUICK_RETRIES {
-                        return Err(error);
+                        // That this try wrote nothing says nothing of an earlier one.
+                        return Err(doubt.filter(|_| error.may_retry()).unwrap_or(error));
+                    }
+                    if error.written() == Written::Unknown {
+                        doubt = Some(error);
                     }
                     tokio::time::sleep(Duration::from_millis(5 << tries)).await;
                 }
@@ -317,6 +322,11 @@ impl CommandWorker {
         self.cache.put(changed_campaigns(&verdicts)).await;
         Ok(verdicts)
     }
+}
+
+/// A read that failed after the command was done: the error must not say that nothing was.
+fn not_denying(error: PortError) -> PortError {
+    if error.may_retry() { PortError::Unknown { what: "the store", source: Box::new(error) } } else { error }
 }
 
 /// Those of which somebody may have kept an older one; of a new campaign there is none.

@@ -153,8 +153,8 @@ impl Consumer {
             Standing::Kept => {}
         }
         let term = claim.term();
-        let room = match room {
-            Some(room) => room,
+        let waiting = match room {
+            Some(waiting) => waiting,
             None => room.insert(self.take_over(term).await?),
         };
         let now = self.parts.clock.now();
@@ -162,15 +162,21 @@ impl Consumer {
         if now >= *next_take_over {
             let idle = self.settings.take_over_after;
             let taken = self.parts.inbound.reclaim(&self.name, term, idle, self.settings.batch).await?;
-            deliveries.extend(taken.into_iter().filter(|d| !room.holds(&d.id)));
+            deliveries.extend(taken.into_iter().filter(|d| !waiting.holds(&d.id)));
             *next_take_over = now + chrono::TimeDelta::from_std(TAKE_OVER_EVERY).unwrap_or_default();
         }
         if deliveries.is_empty() {
             // No longer than the lease is fresh.
-            let wait = room.next_try().map_or(ASK_EVERY, |at| (at - now).to_std().unwrap_or_default().min(ASK_EVERY));
+            let wait =
+                waiting.next_try().map_or(ASK_EVERY, |at| (at - now).to_std().unwrap_or_default().min(ASK_EVERY));
             deliveries = self.parts.inbound.fetch(&self.name, term, self.settings.batch, wait).await?;
         }
-        self.handle(room, term, deliveries).await?;
+        if let Err(error) = self.handle(waiting, term, deliveries).await {
+            // Some of it is neither waiting nor dealt with now. It is taken again before anything new: events keep their
+            // order.
+            *room = None;
+            return Err(error);
+        }
         self.heartbeat.beat(self.parts.clock.now());
         Ok(true)
     }

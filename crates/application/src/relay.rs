@@ -1,7 +1,7 @@
 //! The relay: publishes what was committed, in order, each position once. Of many instances one relays at a time; that a
 //! second one does no harm is the publisher's rule F2.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -179,6 +179,6 @@ fn versions(records: &[Arc<Record>]) -> Vec<(CampaignKey, u64)> {
         Some((CampaignKey { tenant: record.fact.tenant.clone(), id: campaign.clone() }, sequence))
     });
     // In order, so that the last one stays.
-    let last: HashMap<_, _> = steps.collect();
+    let last: BTreeMap<_, _> = steps.collect();
     last.into_iter().filter(|(_, version)| *version > FIRST_VERSION).collect()
 }

@@ -1,6 +1,6 @@
 //! Events that came before their campaign: each waits for it, in order, for a limited time.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -28,7 +28,8 @@ struct Bench {
 pub(crate) struct WaitingRoom {
     window: TimeDelta,
     places: usize,
-    benches: HashMap<CampaignKey, Bench>,
+    /// Sorted, so that the same events always are tried in the same order.
+    benches: BTreeMap<CampaignKey, Bench>,
     /// Every entry in the room, and every one called up and not yet settled.
     inside: HashSet<EntryId>,
     /// The pauses of benches that were called up and may be needed again.
@@ -40,7 +41,7 @@ impl WaitingRoom {
         Self {
             window: TimeDelta::from_std(window).unwrap_or(TimeDelta::MAX),
             places,
-            benches: HashMap::new(),
+            benches: BTreeMap::new(),
             inside: HashSet::new(),
             pauses: HashMap::new(),
         }

@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex};
 
 use domain::{Command, Requester};
 use lifecycle_application::{CommandSettings, CommandWorker, Commands, Policies, SubmitError};
-use ports::PortError;
 use ports::cache::MockCache;
 use ports::query::MockQueries;
-use ports::store::{Changes, MockStore, Outcome, Receipt, Scope, View};
+use ports::store::{Changes, InboxEntry, MockStore, Outcome, Receipt, Scope, View};
+use ports::{PortError, Written};
 use support::{CountingIds, campaign, definition, epoch, key, request};
 use tokio_util::sync::CancellationToken;
 
@@ -33,12 +33,16 @@ fn view_of(scope: &Scope, known: &[&str]) -> View {
 }
 
 fn service(store: MockStore, queue: usize) -> (Commands, CommandWorker) {
+    service_with(store, MockQueries::new(), queue)
+}
+
+fn service_with(store: MockStore, queries: MockQueries, queue: usize) -> (Commands, CommandWorker) {
     let mut cache = MockCache::new();
     cache.expect_put().returning(|_| ());
     let settings = CommandSettings { queue, batch: 100 };
     Commands::new(
         Arc::new(store),
-        Arc::new(MockQueries::new()),
+        Arc::new(queries),
         Arc::new(cache),
         Arc::new(CountingIds::default()),
         Arc::new(Policies::default()),
@@ -173,6 +177,55 @@ async fn an_outcome_that_nobody_knows_is_asked_for_again_with_the_same_commands(
     });
     assert_eq!(answer.expect("answered").outcome, Outcome::Applied { version: 1 });
     assert_eq!(calls.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_that_may_have_happened_is_not_denied_because_a_later_try_fails() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&calls);
+    let mut store = MockStore::new();
+    store.expect_transact().returning(move |_, _| {
+        Err(match counted.fetch_add(1, Ordering::SeqCst) {
+            0 => PortError::Unknown { what: "the store", source: "connection lost".into() },
+            _ => PortError::Unavailable { what: "the store", source: "connection refused".into() },
+        })
+    });
+    let (commands, worker) = service(store, 100);
+    let (answer, ()) = tokio::join!(commands.submit(request("a", "1", create())), async {
+        let stop = CancellationToken::new();
+        stop.cancel();
+        worker.run(stop).await;
+    });
+    let Err(SubmitError::Store(error)) = answer else { panic!("the store has failed") };
+    assert_eq!(error.written(), Written::Unknown, "{error}");
+    assert_eq!(calls.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn a_command_that_was_done_is_not_denied_because_its_campaign_cannot_be_read() {
+    let mut store = MockStore::new();
+    store.expect_transact().returning(move |scope, decision| {
+        let mut view = view_of(&scope, &["a"]);
+        if let Scope::Campaigns { commands, .. } = &scope {
+            let outcome = Outcome::Applied { version: 1 };
+            let entry = InboxEntry { key: key("a"), fingerprint: [7; 32], outcome, at: epoch() };
+            view.inbox.insert(commands[0].clone(), entry);
+        }
+        decision.decide(&view);
+        Ok(receipt())
+    });
+    let mut queries = MockQueries::new();
+    queries
+        .expect_history()
+        .returning(|_, _, _| Err(PortError::Unavailable { what: "the store", source: "connection refused".into() }));
+    let (commands, worker) = service_with(store, queries, 100);
+    let (answer, ()) = tokio::join!(commands.submit(request("a", "1", create())), async {
+        let stop = CancellationToken::new();
+        stop.cancel();
+        worker.run(stop).await;
+    });
+    let Err(SubmitError::Store(error)) = answer else { panic!("the campaign cannot be read") };
+    assert_eq!(error.written(), Written::Unknown, "{error}");
 }
 
 #[tokio::test]

@@ -55,7 +55,7 @@ const LAYERS: &[Layer] = &[
     // Makes the tokens that the scenarios use, and their databases.
     layer("testkit", &["domain", "ports", "wire", "adapters-auth", "test-servers"]),
     layer("bench", &["domain", "ports", "wire", "application", "adapters-embedded", "test-servers"]),
-    layer("sim", &["domain", "ports", "wire", "application", "adapters-embedded"]),
+    layer("sim", &["domain", "ports", "wire", "application"]),
     layer("xtask", &["domain", "wire", "test-servers"]),
 ];
 
