@@ -6,6 +6,7 @@ mod baselines;
 mod bench;
 mod embedded;
 mod latency;
+mod load;
 mod process;
 mod report;
 mod scenarios;
@@ -16,11 +17,14 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use bench::{Bench, FULL, QUICK};
-use clap::Parser;
+use clap::{Parser, Subcommand};
 
 /// Measures the service.
 #[derive(Parser)]
+#[command(args_conflicts_with_subcommands = true)]
 struct Arguments {
+    #[command(subcommand)]
+    part: Option<Part>,
     /// Which scenarios to run; all when none is named.
     #[arg(value_parser = SCENARIOS)]
     scenarios: Vec<String>,
@@ -41,12 +45,23 @@ struct Arguments {
     json: Option<PathBuf>,
 }
 
-const SCENARIOS: [&str; 2] = ["burst", "embedded"];
+/// What the bench starts itself again as.
+#[derive(Subcommand)]
+enum Part {
+    /// A load generator.
+    #[command(hide = true, subcommand)]
+    Load(load::Load),
+}
+
+const SCENARIOS: [&str; 3] = ["burst", "embedded", "fanout"];
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
     if cfg!(debug_assertions) {
         bail!("figures of an unoptimised build mean nothing; run `cargo xtask bench`");
+    }
+    if let Some(Part::Load(load)) = arguments.part {
+        return load::run(load);
     }
     let mut scale = if arguments.quick { QUICK } else { FULL };
     scale.runs = arguments.runs.unwrap_or(scale.runs);
@@ -68,6 +83,7 @@ async fn run(bench: &mut Bench, scenario: &str) -> Result<()> {
     match scenario {
         "burst" => scenarios::burst::run(bench).await,
         "embedded" => embedded::run(bench).await,
+        "fanout" => scenarios::fanout::run(bench).await,
         other => bail!("there is no scenario {other}"),
     }
 }
