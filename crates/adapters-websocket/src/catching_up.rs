@@ -48,10 +48,7 @@ impl Connection<'_> {
             // What is heard now would come before what is still to be read.
             self.subscriptions.stop_listening(subscription);
         }
-        for record in &records {
-            self.replay(subscription, record, began).await?;
-            subscription.reached.advance(Reached::whole(record.position));
-        }
+        self.replay(subscription, &records, began).await?;
         let Progress::Behind { resume, .. } = &mut subscription.progress else { return Ok(()) };
         if let Some(resume) = resume {
             resume.records += records.len();
@@ -73,18 +70,20 @@ impl Connection<'_> {
     async fn replay(
         &mut self,
         subscription: &mut Subscription,
-        record: &Record,
+        records: &[Arc<Record>],
         began: Instant,
     ) -> Result<(), Goodbye> {
-        for frame in encode::frames_for(record, &subscription.channel) {
-            if subscription.reached.has(frame.cursor) {
-                continue;
-            }
+        for frames in encode::frames_for(records.iter().map(Arc::as_ref), &subscription.channel) {
+            let Some(unsent) = frames.after(subscription.reached) else { continue };
             if began.elapsed() > self.hub.settings.slow_limit {
                 return Err(Goodbye::slow());
             }
-            self.send(frame.text.clone()).await?;
-            subscription.reached.advance(Reached::at(frame.cursor));
+            let reached = unsent.reached;
+            self.send_frames(unsent).await?;
+            subscription.reached.advance(reached);
+        }
+        if let Some(last) = records.last() {
+            subscription.reached.advance(Reached::whole(last.position));
         }
         Ok(())
     }
@@ -98,7 +97,7 @@ impl Connection<'_> {
         metrics::counter!("lifecycle_websocket_resumes_total", "outcome" => "snapshot").increment(1);
         let snapshot = self.renew(subscription).await.map_err(|_| Goodbye::unavailable())?;
         let answer = self.answer(id, Some(&subscription.name));
-        self.send(answer.recovered(subscription.reached.cursor(), Some(&snapshot))).await
+        self.send(answer.recovered(subscription.reached.cursor(), Some(&snapshot.0))).await
     }
 }
 

@@ -7,19 +7,18 @@ use std::time::Duration;
 
 use hyper::upgrade::OnUpgrade;
 use ports::auth::{AuthError, Principal};
-use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use wire::frames::ClientFrame;
 
 use crate::Hub;
 use crate::admission::Seat;
-use crate::encode::Answer;
+use crate::encode::{Answer, Unsent};
 use crate::goodbye::Goodbye;
+use crate::mailbox::{Delivery, Mail, Mailbox};
 use crate::quota::Quota;
-use crate::routes::{Delivery, Mailbox};
 use crate::socket::{Received, Socket};
-use crate::subscriptions::{Reached, Subscriptions};
+use crate::subscriptions::Subscriptions;
 
 /// How long the HTTP side may take to hand the socket over.
 const UPGRADE_LIMIT: Duration = Duration::from_secs(5);
@@ -144,7 +143,6 @@ pub(crate) struct Connection<'c> {
     pub(crate) caller: Caller,
     pub(crate) subscriptions: Subscriptions,
     socket: &'c mut Socket,
-    frames: mpsc::Receiver<Delivery>,
     quota: Quota,
     /// Refused frames in a row.
     errors: u32,
@@ -156,14 +154,13 @@ pub(crate) struct Connection<'c> {
 
 impl<'c> Connection<'c> {
     fn new(hub: &'c Arc<Hub>, socket: &'c mut Socket, caller: Caller, seat: Seat) -> Self {
-        let (mailbox, frames) = Mailbox::new(hub.settings.queue);
+        let mailbox = Arc::new(Mailbox::new(hub.settings.queue));
         let now = Instant::now();
         Self {
             hub,
             socket,
             caller,
             subscriptions: Subscriptions::new(Arc::clone(hub), mailbox),
-            frames,
             quota: Quota::new(hub.settings.frames_per_second, hub.settings.frames_burst, now),
             errors: 0,
             next_ping: now + hub.settings.ping_interval,
@@ -194,11 +191,13 @@ impl<'c> Connection<'c> {
                     }
                     heard
                 }
-                Some(delivery) = self.frames.recv() => self.deliver(delivery).await,
-                routes = mailbox.cut() => {
-                    self.subscriptions.fall_behind(&routes);
-                    Ok(())
-                }
+                mail = mailbox.next() => match mail {
+                    Mail::Frames(delivery) => self.deliver(delivery).await,
+                    Mail::Cut(routes) => {
+                        self.subscriptions.fall_behind(&routes);
+                        Ok(())
+                    }
+                },
                 Ok(turn) = hub.reads.acquire(), if is_behind => Box::pin(self.catch_up(turn)).await,
             };
             if let Err(goodbye) = step {
@@ -229,23 +228,35 @@ impl<'c> Connection<'c> {
 
     async fn deliver(&mut self, delivery: Delivery) -> Result<(), Goodbye> {
         let Some(subscription) = self.subscriptions.of_route(delivery.route) else { return Ok(()) };
-        if subscription.reached.has(delivery.frame.cursor) {
-            return Ok(());
-        }
-        self.send(delivery.frame.text.clone()).await?;
+        let Some(unsent) = delivery.frames.after(subscription.reached) else { return Ok(()) };
+        let reached = unsent.reached;
+        self.send_frames(unsent).await?;
         if let Some(subscription) = self.subscriptions.of_route(delivery.route) {
-            subscription.reached.advance(Reached::at(delivery.frame.cursor));
+            subscription.reached.advance(reached);
         }
         Ok(())
     }
 
-    /// Sends a frame; however many follow each other, the token is still valid.
+    /// Sends frames; however many follow each other, the token is still valid.
+    pub(crate) async fn send_frames(&mut self, unsent: Unsent) -> Result<(), Goodbye> {
+        self.check_token()?;
+        self.socket.send_encoded(unsent.bytes).await?;
+        self.hub.frames_sent.increment(unsent.frames as u64);
+        Ok(())
+    }
+
+    /// Sends an answer, if the token is still valid.
     pub(crate) async fn send(&mut self, text: Utf8Bytes) -> Result<(), Goodbye> {
+        self.check_token()?;
+        self.socket.send(text).await?;
+        self.hub.frames_sent.increment(1);
+        Ok(())
+    }
+
+    fn check_token(&mut self) -> Result<(), Goodbye> {
         if Instant::now() >= self.caller.check_at {
             self.caller.check(self.hub)?;
         }
-        self.socket.send(text).await?;
-        self.hub.frames_sent.increment(1);
         Ok(())
     }
 

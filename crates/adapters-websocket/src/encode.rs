@@ -1,4 +1,5 @@
-//! Frames as text: what clients get, written once for each channel, and the answers to what they send.
+//! What clients get: records as WebSocket frames, written once for each channel and shared by all who listen to it, and
+//! the answers to what clients send.
 
 use std::sync::Arc;
 
@@ -7,22 +8,67 @@ use ports::auth::Principal;
 use ports::feed::Channel;
 use ports::journal::Record;
 use serde::Serialize;
-use tokio_tungstenite::tungstenite::Utf8Bytes;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
+use tokio_tungstenite::tungstenite::{Bytes, Utf8Bytes};
 use wire::frames::{AuthenticatedData, Cursor, ErrorData, RecoveredData, ServerFrame, Snapshot, frames_of};
 
+use crate::subscriptions::Reached;
 use crate::visibility;
 
-/// A frame ready to be sent.
+/// Frames are put together up to about this size: what is sent in one piece is still sent in time over a thin line.
+const PIECE: usize = 8 * 1024;
+
+/// Frames of one channel that follow each other, as they go over the wire: whoever listens gets these very bytes.
+#[derive(Default)]
 pub(crate) struct Encoded {
-    pub(crate) cursor: Cursor,
-    pub(crate) text: Utf8Bytes,
+    bytes: Bytes,
+    /// The cursor of each frame, and where it ends.
+    ends: Vec<(Cursor, usize)>,
 }
 
-/// The frames that tell of `record` on `channel`.
-pub(crate) fn frames_for(record: &Record, channel: &Channel) -> Vec<Arc<Encoded>> {
+/// What is to be sent of some frames.
+pub(crate) struct Unsent {
+    pub(crate) bytes: Bytes,
+    /// How many frames that are.
+    pub(crate) frames: usize,
+    /// What the client has seen with them.
+    pub(crate) reached: Reached,
+}
+
+impl Encoded {
+    /// The frames that somebody who has `reached` something does not know yet, if there are any.
+    pub(crate) fn after(&self, reached: Reached) -> Option<Unsent> {
+        let (last, _) = self.ends.last()?;
+        let known = self.ends.iter().take_while(|(cursor, _)| reached.has(*cursor)).count();
+        let frames = self.ends.len() - known;
+        let begin = known.checked_sub(1).map_or(0, |known| self.ends[known].1);
+        (frames > 0).then(|| Unsent { bytes: self.bytes.slice(begin..), frames, reached: Reached::at(*last) })
+    }
+}
+
+/// The frames that tell of `records`, which follow each other, on `channel`: in few pieces.
+pub(crate) fn frames_for<'r>(records: impl IntoIterator<Item = &'r Record>, channel: &Channel) -> Vec<Arc<Encoded>> {
     let name = visibility::name(channel);
-    let frames = frames_of(record).into_iter();
-    frames.map(|frame| Arc::new(Encoded { cursor: frame.cursor, text: frame.to_text(&name).into() })).collect()
+    let mut pieces = Vec::new();
+    let (mut bytes, mut ends) = (Vec::new(), Vec::new());
+    for frame in records.into_iter().flat_map(frames_of) {
+        let text = Frame::message(frame.to_text(&name), OpCode::Data(Data::Text), true);
+        if !bytes.is_empty() && bytes.len() + text.len() > PIECE {
+            pieces.push(piece(&mut bytes, &mut ends));
+        }
+        // Writing to memory cannot fail.
+        let _ = text.format(&mut bytes);
+        ends.push((frame.cursor, bytes.len()));
+    }
+    if !ends.is_empty() {
+        pieces.push(piece(&mut bytes, &mut ends));
+    }
+    pieces
+}
+
+fn piece(bytes: &mut Vec<u8>, ends: &mut Vec<(Cursor, usize)>) -> Arc<Encoded> {
+    Arc::new(Encoded { bytes: std::mem::take(bytes).into(), ends: std::mem::take(ends) })
 }
 
 /// What an answer answers, and when.

@@ -17,8 +17,11 @@ use crate::admission::{Admission, Seat};
 use crate::connection;
 use crate::goodbye::Goodbye;
 use crate::routes::{Gap, Routes};
+use crate::snapshots::Snapshots;
 use crate::{HubDeps, HubSettings};
 
+/// How many records are handed over at once.
+const TOGETHER: usize = 64;
 /// After handing over so many frames the pump lets others run.
 const BREATH: usize = 256;
 
@@ -27,8 +30,9 @@ pub struct Hub {
     pub(crate) deps: HubDeps,
     pub(crate) settings: HubSettings,
     pub(crate) routes: Routes,
-    /// Bounds how many connections read the feed at once to catch up.
+    /// Bounds how many connections read the feed or the store at once: after a restart all come within seconds.
     pub(crate) reads: Semaphore,
+    pub(crate) snapshots: Snapshots,
     /// Connections are told to go when this is cancelled.
     pub(crate) stopping: CancellationToken,
     pub(crate) frames_sent: metrics::Counter,
@@ -45,6 +49,7 @@ impl Hub {
         Arc::new(Self {
             routes: Routes::new(deps.feed.top()),
             reads: Semaphore::new(settings.catch_up_reads.max(1)),
+            snapshots: Snapshots::default(),
             stopping: CancellationToken::new(),
             frames_sent: metrics::counter!("lifecycle_websocket_frames_sent_total"),
             admission: Arc::new(Admission::new(&settings)),
@@ -77,10 +82,10 @@ impl Hub {
 
     async fn carry(&self, records: &[Arc<Record>]) {
         let mut handed_over = 0;
-        for record in records {
-            match self.routes.route(record) {
+        for records in records.chunks(TOGETHER) {
+            match self.routes.route(records) {
                 Ok(reached) => handed_over += reached,
-                Err(Gap) => self.skip(record.position),
+                Err(Gap) => self.skip(records.last().map_or(Position::START, |last| last.position)),
             }
             if handed_over >= BREATH {
                 handed_over = 0;

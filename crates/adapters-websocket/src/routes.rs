@@ -1,50 +1,14 @@
 //! Who listens to which channel, and the hand-over of frames to them: encoded once for each channel, shared by
-//! reference count, never waiting for anybody.
+//! reference count, never waiting for anybody. What comes at once goes over at once.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ports::feed::Channel;
 use ports::journal::{Position, Record};
-use tokio::sync::{Notify, mpsc};
 
 use crate::encode::{Encoded, frames_for};
-
-/// One listening of one connection; never used again after it ended.
-pub(crate) type RouteId = u32;
-
-/// A frame for a connection.
-pub(crate) struct Delivery {
-    pub(crate) route: RouteId,
-    pub(crate) frame: Arc<Encoded>,
-}
-
-/// Where a connection's frames are put. What does not fit is not lost: the connection is told which of its routes were
-/// cut, and reads what it missed from the feed.
-pub(crate) struct Mailbox {
-    queue: mpsc::Sender<Delivery>,
-    cut: Mutex<Vec<RouteId>>,
-    wake: Notify,
-}
-
-impl Mailbox {
-    /// A mailbox for `frames` frames, and its other end.
-    pub(crate) fn new(frames: usize) -> (Arc<Self>, mpsc::Receiver<Delivery>) {
-        let (queue, frames) = mpsc::channel(frames.max(1));
-        (Arc::new(Self { queue, cut: Mutex::default(), wake: Notify::new() }), frames)
-    }
-
-    /// Waits until a route was cut. Safe to drop while waiting.
-    pub(crate) async fn cut(&self) -> Vec<RouteId> {
-        self.wake.notified().await;
-        std::mem::take(&mut *self.cut.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn cut_off(&self, route: RouteId) {
-        self.cut.lock().unwrap_or_else(PoisonError::into_inner).push(route);
-        self.wake.notify_one();
-    }
-}
+use crate::mailbox::{Delivery, Mailbox, Refused, RouteId};
 
 /// Somebody who listens to a channel.
 pub(crate) struct Listener {
@@ -61,6 +25,24 @@ struct State {
     /// The last record that was handed over.
     routed: Position,
     channels: HashMap<Channel, Vec<Listener>>,
+}
+
+impl State {
+    /// The channels of `records` that somebody listens to, in the order of their first record, each with its records.
+    fn heard<'r>(&self, records: &'r [Arc<Record>]) -> Vec<(Channel, Vec<&'r Record>)> {
+        let mut heard: Vec<(Channel, Vec<&Record>)> = Vec::new();
+        let mut places = HashMap::new();
+        for record in records {
+            for channel in channels_of(record).into_iter().flatten().filter(|c| self.channels.contains_key(c)) {
+                let place = *places.entry(channel).or_insert_with_key(|channel| {
+                    heard.push((channel.clone(), Vec::new()));
+                    heard.len() - 1
+                });
+                heard[place].1.push(record);
+            }
+        }
+        heard
+    }
 }
 
 impl Routes {
@@ -98,19 +80,18 @@ impl Routes {
         }
     }
 
-    /// Hands `record` over; answers to how many, or that it does not follow the one before.
-    pub(crate) fn route(&self, record: &Record) -> Result<usize, Gap> {
+    /// Hands `records` over, up to the first that does not follow the one before, if there is such a [`Gap`]; answers to
+    /// how many. What a channel has of them is handed over together.
+    pub(crate) fn route(&self, records: &[Arc<Record>]) -> Result<usize, Gap> {
         let mut state = self.state();
-        if record.position <= state.routed {
-            return Ok(0);
-        }
-        if record.position.0 != state.routed.0 + 1 {
-            return Err(Gap);
-        }
+        let known = records.partition_point(|record| record.position <= state.routed);
+        let due = state.routed.0 + 1;
+        let following = (due..).zip(&records[known..]).take_while(|(due, record)| record.position.0 == *due).count();
+        let fresh = &records[known..known + following];
         let mut reached = 0;
-        for channel in channels_of(record).into_iter().flatten() {
+        for (channel, records) in state.heard(fresh) {
             let Some(listeners) = state.channels.get_mut(&channel) else { continue };
-            let frames = frames_for(record, &channel);
+            let frames = frames_for(records, &channel);
             listeners.retain(|listener| {
                 reached += 1;
                 offer(listener, &frames)
@@ -119,8 +100,10 @@ impl Routes {
                 state.channels.remove(&channel);
             }
         }
-        state.routed = record.position;
-        Ok(reached)
+        if let Some(last) = fresh.last() {
+            state.routed = last.position;
+        }
+        if known + following < records.len() { Err(Gap) } else { Ok(reached) }
     }
 
     /// Goes on behind `position`; whoever listens has to read what is between from the feed.
@@ -130,7 +113,7 @@ impl Routes {
             return;
         }
         for listener in state.channels.drain().flat_map(|(_, listeners)| listeners) {
-            listener.mailbox.cut_off(listener.route);
+            listener.mailbox.cut(listener.route);
         }
         state.routed = position;
     }
@@ -141,22 +124,21 @@ impl Routes {
     }
 }
 
-/// A record that does not follow the one before.
+/// A record does not follow the one before.
 #[derive(Debug)]
 pub(crate) struct Gap;
 
 /// Puts all of `frames` into the listener's mailbox; false when it does not listen any more.
 fn offer(listener: &Listener, frames: &[Arc<Encoded>]) -> bool {
-    for frame in frames {
-        let delivery = Delivery { route: listener.route, frame: Arc::clone(frame) };
-        match listener.mailbox.queue.try_send(delivery) {
+    for frames in frames {
+        let delivery = Delivery { route: listener.route, frames: Arc::clone(frames) };
+        match listener.mailbox.put(delivery) {
             Ok(()) => {}
-            Err(mpsc::error::TrySendError::Full(_)) => {
+            Err(Refused::Full) => {
                 metrics::counter!("lifecycle_websocket_overflows_total").increment(1);
-                listener.mailbox.cut_off(listener.route);
                 return false;
             }
-            Err(mpsc::error::TrySendError::Closed(_)) => return false,
+            Err(Refused::Closed) => return false,
         }
     }
     true
@@ -177,10 +159,13 @@ fn channels_of(record: &Record) -> [Option<Channel>; 4] {
 #[cfg(test)]
 mod tests {
     use domain::{CampaignId, JsonText, OwnerId, TenantId, Timestamp};
+    use futures_util::FutureExt as _;
     use ports::journal::{Actor, Cause, Entry, Fact};
     use uuid::Uuid;
 
     use super::*;
+    use crate::mailbox::Mail;
+    use crate::subscriptions::Reached;
 
     fn record(position: u64, tenant: TenantId, entry: Entry) -> Record {
         let at = Timestamp::default();
@@ -188,7 +173,11 @@ mod tests {
         Record { position: Position(position), fact }
     }
 
-    fn rejected(position: u64) -> Record {
+    fn rejected(positions: impl IntoIterator<Item = u64>) -> Vec<Arc<Record>> {
+        positions.into_iter().map(|position| Arc::new(rejection(position))).collect()
+    }
+
+    fn rejection(position: u64) -> Record {
         let campaign = CampaignId::parse("c-1").expect("an id");
         let [command, code, message] = ["cancel", "x", "y"].map(str::to_owned);
         record(position, TenantId::default_tenant(), Entry::Rejected { campaign, command, code, message })
@@ -201,6 +190,13 @@ mod tests {
 
     fn listener(mailbox: &Arc<Mailbox>) -> Listener {
         Listener { route: 1, mailbox: Arc::clone(mailbox) }
+    }
+
+    /// How many frames wait together, and what is known after them.
+    fn told(mailbox: &Mailbox) -> Option<(usize, Position)> {
+        let Some(Mail::Frames(delivery)) = mailbox.next().now_or_never() else { return None };
+        let unsent = delivery.frames.after(Reached::whole(Position::START))?;
+        Some((unsent.frames, unsent.reached.cursor().position))
     }
 
     fn tenant() -> Channel {
@@ -217,7 +213,7 @@ mod tests {
             Channel::Campaign(own.clone(), CampaignId::parse("c-2").expect("an id")),
             Channel::Owner(own, OwnerId::parse("o-1").expect("an id")),
         ];
-        for record in [rejected(1), notice(TenantId::default_tenant()), notice(TenantId::service())] {
+        for record in [rejection(1), notice(TenantId::default_tenant()), notice(TenantId::service())] {
             let listed: Vec<Channel> = channels_of(&record).into_iter().flatten().collect();
             for channel in &all {
                 assert_eq!(listed.contains(channel), channel.has(&record), "{channel:?}");
@@ -228,27 +224,50 @@ mod tests {
     #[test]
     fn a_full_mailbox_ends_its_route_and_says_so_and_leaves_nothing_behind() {
         let routes = Routes::new(Position::START);
-        let (mailbox, mut frames) = Mailbox::new(1);
+        let mailbox = Arc::new(Mailbox::new(1));
         assert_eq!(routes.add(&tenant(), listener(&mailbox)), Position::START);
         for position in 1..=3 {
-            routes.route(&rejected(position)).expect("they follow each other");
+            routes.route(&rejected([position])).expect("they follow each other");
         }
-        assert!(frames.try_recv().is_ok_and(|delivery| delivery.frame.cursor.position == Position(1)));
-        assert!(frames.try_recv().is_err());
-        assert_eq!(*mailbox.cut.lock().expect("not poisoned"), [1]);
+        assert!(matches!(mailbox.next().now_or_never(), Some(Mail::Cut(routes)) if routes == [1]));
+        assert_eq!(told(&mailbox), Some((1, Position(1))));
+        assert_eq!(told(&mailbox), None);
         assert!(routes.state().channels.is_empty());
         assert_eq!(routes.routed(), Position(3));
     }
 
     #[test]
+    fn what_comes_at_once_is_handed_over_at_once_and_only_what_is_new_and_whole() {
+        let routes = Routes::new(Position(3));
+        let mailbox = Arc::new(Mailbox::new(9));
+        routes.add(&tenant(), listener(&mailbox));
+        assert!(routes.route(&rejected([2, 3, 4, 5, 6, 9])).is_err());
+        assert_eq!(told(&mailbox), Some((3, Position(6))));
+        assert_eq!(told(&mailbox), None);
+        assert_eq!(routes.routed(), Position(6));
+    }
+
+    #[test]
+    fn much_at_once_comes_in_pieces_of_whole_frames() {
+        let routes = Routes::new(Position::START);
+        let mailbox = Arc::new(Mailbox::new(99));
+        routes.add(&tenant(), listener(&mailbox));
+        routes.route(&rejected(1..=200)).expect("they follow each other");
+        let pieces: Vec<_> = std::iter::from_fn(|| told(&mailbox)).collect();
+        assert!(pieces.len() > 1, "{pieces:?}");
+        assert_eq!(pieces.iter().map(|(frames, _)| frames).sum::<usize>(), 200);
+        assert_eq!(pieces.last().map(|(_, position)| *position), Some(Position(200)));
+    }
+
+    #[test]
     fn a_gap_is_noticed_and_skipping_it_ends_every_route() {
         let routes = Routes::new(Position(4));
-        let (mailbox, _frames) = Mailbox::new(9);
+        let mailbox = Arc::new(Mailbox::new(9));
         routes.add(&tenant(), listener(&mailbox));
-        assert!(matches!(routes.route(&rejected(4)), Ok(0)));
-        assert!(routes.route(&rejected(6)).is_err());
+        assert!(matches!(routes.route(&rejected([4])), Ok(0)));
+        assert!(routes.route(&rejected([6])).is_err());
         routes.skip_to(Position(6));
-        assert_eq!(*mailbox.cut.lock().expect("not poisoned"), [1]);
+        assert!(matches!(mailbox.next().now_or_never(), Some(Mail::Cut(routes)) if routes == [1]));
         assert!(routes.state().channels.is_empty());
         assert_eq!(routes.add(&tenant(), listener(&mailbox)), Position(6));
     }
@@ -256,12 +275,12 @@ mod tests {
     #[test]
     fn a_route_that_ended_leaves_no_trace() {
         let routes = Routes::new(Position::START);
-        let ((one, _a), (two, _b)) = (Mailbox::new(9), Mailbox::new(9));
+        let [one, two] = [(); 2].map(|()| Arc::new(Mailbox::new(9)));
         for mailbox in [&one, &two] {
             routes.add(&tenant(), listener(mailbox));
         }
         routes.remove(&tenant(), &one, 1);
-        assert_eq!(routes.route(&rejected(1)).expect("the first"), 1);
+        assert_eq!(routes.route(&rejected([1])).expect("the first"), 1);
         routes.remove(&tenant(), &two, 1);
         assert!(routes.state().channels.is_empty());
     }

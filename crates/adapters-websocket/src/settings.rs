@@ -39,7 +39,7 @@ pub struct HubSettings {
     pub close_limit: Duration,
     /// How long one read of the feed, a snapshot or a check of a token may take.
     pub read_limit: Duration,
-    /// How many reads of the feed run at once for clients that catch up.
+    /// How many reads run at once for clients that begin or catch up; the others wait for their turn.
     pub catch_up_reads: usize,
     /// How many missed records are replayed to a client that resumes; beyond that it gets a snapshot.
     pub resume_limit: usize,

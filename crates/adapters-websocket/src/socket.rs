@@ -1,8 +1,9 @@
 //! One WebSocket: little memory, no wait without a limit, and a close that arrives. Knows nothing of what is said.
 
+use std::fmt::Display;
 use std::time::Duration;
 
-use futures_util::{SinkExt, StreamExt};
+use futures_util::{FutureExt, SinkExt, StreamExt};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -15,8 +16,8 @@ use crate::goodbye::Goodbye;
 
 /// The largest frame, and message, that a client may send, in bytes.
 const MAX_RECEIVED: usize = 16 * 1024;
-/// The largest frame that is sent, in bytes.
-pub(crate) const MAX_SENT: usize = 64 * 1024;
+/// The largest answer that is sent, in bytes.
+const MAX_SENT: usize = 64 * 1024;
 
 /// What a client sends.
 pub(crate) enum Received {
@@ -34,21 +35,26 @@ pub(crate) enum Received {
 pub(crate) struct Socket {
     stream: WebSocketStream<TokioIo<Upgraded>>,
     send_limit: Duration,
+    /// What is left of encoded frames that could not be sent as a whole.
+    rest: Bytes,
+    /// Whether the protocol's own answer to a ping may not be out yet.
+    owes_pong: bool,
     /// Whether what comes cannot be read as frames any more.
     unreadable: bool,
 }
 
 impl Socket {
     pub(crate) async fn new(upgraded: Upgraded, send_limit: Duration) -> Self {
-        // The read buffer is allocated and touched at once for every connection; an unbuffered writer keeps nothing.
+        // The read buffer is allocated and touched at once for every connection, and grows for the few long frames that
+        // clients send; an unbuffered writer keeps nothing.
         let config = WebSocketConfig::default()
-            .read_buffer_size(4 * 1024)
+            .read_buffer_size(512)
             .write_buffer_size(0)
             .max_write_buffer_size(MAX_SENT + 1024)
             .max_message_size(Some(MAX_RECEIVED))
             .max_frame_size(Some(MAX_RECEIVED));
         let stream = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
-        Self { stream, send_limit, unreadable: false }
+        Self { stream, send_limit, rest: Bytes::new(), owes_pong: false, unreadable: false }
     }
 
     /// Waits for what the client sends. Safe to drop while waiting.
@@ -56,7 +62,11 @@ impl Socket {
         match self.stream.next().await {
             Some(Ok(Message::Text(text))) => Received::Text(text),
             Some(Ok(Message::Binary(_))) => Received::Binary,
-            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => Received::Sign,
+            Some(Ok(Message::Ping(_))) => {
+                self.owes_pong = true;
+                Received::Sign
+            }
+            Some(Ok(Message::Pong(_) | Message::Frame(_))) => Received::Sign,
             Some(Ok(Message::Close(_))) => {
                 // Lets the answer to the client's close out.
                 let _ = timeout(self.send_limit, self.stream.flush()).await;
@@ -86,6 +96,39 @@ impl Socket {
         self.send_message(Message::Text(text)).await
     }
 
+    /// Sends frames that are encoded already.
+    ///
+    /// # Errors
+    /// As [`Socket::send`].
+    pub(crate) async fn send_encoded(&mut self, frames: Bytes) -> Result<(), Goodbye> {
+        self.rest = frames;
+        // Nearly always there is room for all of it, and nothing to wait for.
+        if let Some(sent) = self.send_rest().now_or_never() {
+            return sent;
+        }
+        match timeout(self.send_limit, self.send_rest()).await {
+            Ok(sent) => sent,
+            Err(_) => Err(Goodbye::slow()),
+        }
+    }
+
+    /// Sends what is left, past the protocol's own writer, which would copy it for every client. May be dropped and
+    /// called again.
+    async fn send_rest(&mut self) -> Result<(), Goodbye> {
+        if self.owes_pong {
+            // It may be half out.
+            self.stream.flush().await.map_err(broken)?;
+            self.owes_pong = false;
+        }
+        while !self.rest.is_empty() {
+            match self.stream.get_mut().write(&self.rest).await.map_err(broken)? {
+                0 => return Err(broken("no more can be written")),
+                written => drop(self.rest.split_to(written)),
+            }
+        }
+        Ok(())
+    }
+
     /// Sends a ping.
     ///
     /// # Errors
@@ -97,10 +140,7 @@ impl Socket {
     async fn send_message(&mut self, message: Message) -> Result<(), Goodbye> {
         match timeout(self.send_limit, self.stream.send(message)).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => {
-                tracing::debug!(%error, "a WebSocket frame could not be sent");
-                Err(Goodbye::Gone)
-            }
+            Ok(Err(error)) => Err(broken(error)),
             Err(_) => Err(Goodbye::slow()),
         }
     }
@@ -109,7 +149,8 @@ impl Socket {
     pub(crate) async fn close(mut self, goodbye: &Goodbye, limit: Duration) {
         let Some(frame) = goodbye.frame() else { return };
         let farewell = async {
-            if self.stream.send(Message::Close(Some(frame))).await.is_err() {
+            // A client that was too slow has half a frame.
+            if self.send_rest().await.is_err() || self.stream.send(Message::Close(Some(frame))).await.is_err() {
                 return;
             }
             if self.unreadable {
@@ -125,4 +166,9 @@ impl Socket {
         };
         let _ = timeout(limit, farewell).await;
     }
+}
+
+fn broken(error: impl Display) -> Goodbye {
+    tracing::debug!(%error, "a WebSocket frame could not be sent");
+    Goodbye::Gone
 }

@@ -4,16 +4,18 @@ use domain::{CampaignKey, OwnerId};
 use ports::PortError;
 use ports::feed::Channel;
 use tokio::time::timeout;
-use wire::frames::{Cursor, Snapshot};
+use wire::frames::Cursor;
 
 use crate::Hub;
 use crate::connection::Connection;
 use crate::goodbye::Goodbye;
 use crate::snapshot;
+use crate::snapshots::Reading;
 use crate::subscriptions::{Progress, Reached, Resume, Subscription};
 use crate::visibility::{self, Refused};
 
 /// Why there is no snapshot.
+#[derive(Debug, Clone, Copy)]
 pub(crate) enum NoSnapshot {
     /// There is nothing of that name that the caller may see.
     NotFound,
@@ -67,7 +69,7 @@ impl Connection<'_> {
     ) -> Result<Result<(), Goodbye>, NoSnapshot> {
         let snapshot = self.renew(subscription).await?;
         let answer = self.answer(id, Some(&subscription.name));
-        Ok(self.send(answer.subscribed(subscription.reached.cursor(), Some(&snapshot))).await)
+        Ok(self.send(answer.subscribed(subscription.reached.cursor(), Some(&snapshot.0))).await)
     }
 
     /// Begins where the client left off, if the feed reaches back and knows that place; otherwise with a snapshot.
@@ -82,8 +84,8 @@ impl Connection<'_> {
             let snapshot = self.renew(subscription).await?;
             let answer = self.answer(id, Some(&subscription.name));
             let cursor = subscription.reached.cursor();
-            return Ok(match self.send(answer.subscribed(cursor, Some(&snapshot))).await {
-                Ok(()) => self.send(answer.recovered(cursor, Some(&snapshot))).await,
+            return Ok(match self.send(answer.subscribed(cursor, Some(&snapshot.0))).await {
+                Ok(()) => self.send(answer.recovered(cursor, Some(&snapshot.0))).await,
                 gone => gone,
             });
         }
@@ -97,11 +99,16 @@ impl Connection<'_> {
     }
 
     /// Listens, then takes a snapshot: what happens between is heard, and what the snapshot knows is not said again.
-    pub(crate) async fn renew(&mut self, subscription: &mut Subscription) -> Result<Snapshot, NoSnapshot> {
+    pub(crate) async fn renew(&mut self, subscription: &mut Subscription) -> Result<Reading, NoSnapshot> {
         let listening_after = self.subscriptions.listen(subscription);
         let owner = self.caller.principal.owner.as_ref();
-        let snapshot = snapshot::take(self.hub.deps.queries.as_ref(), &subscription.channel, owner);
-        let (snapshot, head) = answered(self.hub, snapshot).await?.ok_or(NoSnapshot::NotFound)?;
+        let channel = &subscription.channel;
+        let read = async {
+            let snapshot = snapshot::take(self.hub.deps.queries.as_ref(), channel, owner);
+            in_turn(self.hub, snapshot).await?.map(Reading::new).ok_or(NoSnapshot::NotFound)
+        };
+        let snapshot = self.hub.snapshots.take(channel, owner, read).await?;
+        let head = snapshot.1;
         subscription.reached = Reached::whole(head);
         subscription.progress = Progress::Live;
         if head < listening_after {
@@ -115,22 +122,28 @@ impl Connection<'_> {
 /// Whether everything after `since` can still be read, and `since` is of this journal at all.
 async fn can_resume(hub: &Hub, since: Cursor) -> Result<bool, NoSnapshot> {
     let deps = &hub.deps;
-    if answered(hub, deps.feed.floor()).await? > Reached::at(since).complete() {
+    if in_turn(hub, deps.feed.floor()).await? > Reached::at(since).complete() {
         return Ok(false);
     }
     if since.position <= deps.feed.top() {
         return Ok(true);
     }
     // The cursor of a snapshot may be of facts that are committed and not yet published.
-    Ok(since.position <= answered(hub, deps.queries.status()).await?.head)
+    Ok(since.position <= in_turn(hub, deps.queries.status()).await?.head)
 }
 
 /// Whether somebody who sees only campaigns of `owner`, if one is given, sees that there is such a channel.
 async fn exists(hub: &Hub, channel: &Channel, owner: Option<&OwnerId>) -> Result<bool, NoSnapshot> {
     let Channel::Campaign(tenant, id) = channel else { return Ok(true) };
     let key = CampaignKey { tenant: tenant.clone(), id: id.clone() };
-    let campaign = answered(hub, hub.deps.queries.campaign(&key)).await?;
+    let campaign = in_turn(hub, hub.deps.queries.campaign(&key)).await?;
     Ok(campaign.is_some_and(|campaign| snapshot::is_of(&campaign, owner)))
+}
+
+/// Waits for a turn, however many wait, and then for an answer of the store or the feed.
+async fn in_turn<T>(hub: &Hub, question: impl Future<Output = Result<T, PortError>>) -> Result<T, NoSnapshot> {
+    let _turn = hub.reads.acquire().await.map_err(|_| NoSnapshot::Unavailable)?;
+    answered(hub, question).await
 }
 
 /// Waits for an answer of the store or the feed, but not for ever.

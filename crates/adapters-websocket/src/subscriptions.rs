@@ -8,7 +8,8 @@ use tokio::time::Instant;
 use wire::frames::Cursor;
 
 use crate::Hub;
-use crate::routes::{Listener, Mailbox, RouteId};
+use crate::mailbox::{Mailbox, RouteId};
+use crate::routes::Listener;
 
 /// The route of a subscription that does not listen.
 const NO_ROUTE: RouteId = 0;
@@ -164,6 +165,7 @@ impl Subscriptions {
 
 impl Drop for Subscriptions {
     fn drop(&mut self) {
+        self.mailbox.close();
         for mut subscription in std::mem::take(&mut self.list) {
             self.stop_listening(&mut subscription);
             metrics::gauge!("lifecycle_websocket_subscriptions").decrement(1);

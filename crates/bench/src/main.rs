@@ -77,15 +77,15 @@ enum Generate {
 }
 
 /// In the order in which they run.
-const SCENARIOS: [&str; 10] =
-    ["peers", "burst", "steady", "backlog", "ingest", "api", "scale", "recover", "embedded", "soak"];
+const SCENARIOS: [&str; 11] =
+    ["peers", "burst", "steady", "backlog", "ingest", "api", "fanout", "scale", "recover", "embedded", "soak"];
 
 /// These take minutes even when they are small, and no check looks at them.
-const NOT_QUICK: [&str; 3] = ["backlog", "scale", "soak"];
+const NOT_QUICK: [&str; 4] = ["backlog", "fanout", "scale", "soak"];
 
 fn main() -> Result<()> {
-    let arguments = Arguments::parse();
-    if let Some(Generate::Load(load)) = &arguments.generate {
+    let mut arguments = Arguments::parse();
+    if let Some(Generate::Load(load)) = arguments.generate.take() {
         return load::main(load);
     }
     if cfg!(debug_assertions) && !arguments.dev {
@@ -146,6 +146,7 @@ async fn run(bench: &Bench, scenario: &str) -> Result<()> {
         "backlog" => scenarios::backlog::run(bench).await,
         "ingest" => scenarios::ingest::run(bench).await,
         "api" => scenarios::api::run(bench).await,
+        "fanout" => scenarios::fanout::run(bench).await,
         "scale" => scenarios::scale::run(bench).await,
         "recover" => scenarios::recover::run(bench).await,
         "embedded" => embedded::run(bench).await,

@@ -5,6 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use rustix::process::{Resource, Rlimit};
 
 use crate::servers::Place;
 
@@ -111,6 +112,17 @@ impl Program {
     }
 }
 
+/// Lets this process and those that it starts open `count` files and sockets.
+pub(crate) fn allow_files(count: usize) -> Result<()> {
+    let count = u64::try_from(count)?;
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    if limit.current.is_none_or(|current| current >= count) {
+        return Ok(());
+    }
+    rustix::process::setrlimit(Resource::Nofile, Rlimit { current: Some(count), maximum: limit.maximum })
+        .with_context(|| format!("{count} open files are needed; raise the hard limit (`ulimit -Hn {count}`)"))
+}
+
 /// A running `lifecycle serve`, killed when dropped.
 pub(crate) struct Service {
     child: Child,
@@ -128,6 +140,15 @@ impl Service {
         let line = status.lines().find_map(|line| line.strip_prefix(word)?.strip_prefix(':'));
         let kib: f64 = line.with_context(|| format!("no {word}"))?.trim_end_matches("kB").trim().parse()?;
         Ok(kib / 1024.0)
+    }
+
+    /// Seconds of CPU time that it has used.
+    pub(crate) fn cpu(&self) -> Result<f64> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        // The name, the second field, may have blanks; the 14th and 15th are in 1/100 s on every Linux.
+        let (_, fields) = stat.rsplit_once(')').context("no name")?;
+        let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<f64>);
+        Ok(ticks.sum::<Result<f64, _>>()? / 100.0)
     }
 
     /// How many files and sockets it holds.

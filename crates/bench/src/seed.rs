@@ -30,8 +30,12 @@ pub(crate) fn lead(count: usize) -> Result<TimeDelta> {
     Ok(TimeDelta::seconds(4 + i64::try_from(count / SURELY)?))
 }
 
-/// Creates `count` campaigns: the n-th one starts at `start(n)`. Their ids tell their number and when they start, in
-/// microseconds since 1970.
+/// The id of the n-th campaign: tells when it starts, in microseconds since 1970.
+pub(crate) fn id(n: usize, start: DateTime<Utc>) -> String {
+    format!("{n:07}-{}", start.timestamp_micros())
+}
+
+/// Creates `count` campaigns: the n-th one starts at `start(n)`, and [`id`] is its id.
 pub(crate) async fn create(
     service: &Service,
     count: usize,
@@ -45,9 +49,8 @@ pub(crate) async fn create(
         let url = format!("{}/api/v1/campaigns/batch", service.url);
         senders.spawn(async move {
             for first in (0..count).step_by(BATCH).skip(connection).step_by(CONNECTIONS) {
-                let campaigns: Vec<Value> = (first..count.min(first + BATCH))
-                    .map(|n| campaign(&format!("{n:07}-{}", start(n).timestamp_micros()), start(n)))
-                    .collect();
+                let campaigns: Vec<Value> =
+                    (first..count.min(first + BATCH)).map(|n| campaign(&id(n, start(n)), start(n))).collect();
                 let body = json!({ "campaigns": campaigns });
                 let response = client.post(&url).bearer_auth(&token).json(&body).send().await?;
                 let status = response.status();

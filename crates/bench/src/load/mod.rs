@@ -3,6 +3,7 @@
 
 mod events;
 mod http;
+pub(crate) mod live;
 
 use std::process::Stdio;
 
@@ -25,15 +26,18 @@ pub(crate) enum Load {
     Listen(events::Listen),
     /// Asks for the same page again and again.
     Get(http::Get),
+    /// Many WebSocket clients.
+    Live(live::Arguments),
 }
 
 /// Runs a generator: this is the other process.
-pub(crate) fn main(load: &Load) -> Result<()> {
+pub(crate) fn main(load: Load) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     match load {
         Load::Produce(produce) => say(&runtime.block_on(produce.run())?),
         Load::Listen(listen) => say(&runtime.block_on(listen.run())?),
         Load::Get(get) => say(&runtime.block_on(get.run())?),
+        Load::Live(arguments) => runtime.block_on(tokio::task::LocalSet::new().run_until(live::run(arguments))),
     }
 }
 

@@ -3,6 +3,7 @@
 pub(crate) mod api;
 pub(crate) mod backlog;
 pub(crate) mod burst;
+pub(crate) mod fanout;
 mod firings;
 pub(crate) mod ingest;
 pub(crate) mod recover;
