@@ -4,7 +4,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
-use crate::{bench, generate, sh, test, tidy};
+use crate::{bench, generate, sh, sim, test, tidy};
+
+/// How many runs of the simulator each change is held to; more are for who changes what it simulates.
+const CI_SEEDS: &str = "1000";
 
 type Step = (&'static str, fn() -> Result<()>);
 
@@ -17,6 +20,7 @@ const STEPS: &[Step] = &[
     }),
     // With the features and targets of the tests, so that these and the generated documents use the same build.
     ("build", build),
+    ("simulation", || sim::run(&["--seeds".to_owned(), CI_SEEDS.to_owned()])),
     ("generated documents", || generate::run_with_built_binary(true)),
     ("quick bench", bench::check_with_built_binaries),
 ];

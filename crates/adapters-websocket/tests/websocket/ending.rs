@@ -11,12 +11,10 @@ use crate::support::{PATIENCE, Server, VIEWER, position};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_stops_reading_is_closed_with_4008_while_others_go_on() {
-    let settings = HubSettings {
-        send_limit: Duration::from_millis(300),
-        slow_limit: Duration::from_millis(300),
-        close_limit: PATIENCE,
-        ..HubSettings::default()
-    };
+    // Longer than a busy machine keeps a client from reading that wants to.
+    let limit = Duration::from_secs(3);
+    let settings =
+        HubSettings { send_limit: limit, slow_limit: limit, close_limit: PATIENCE, ..HubSettings::default() };
     let server = Server::start(settings).await;
     let key = server.world.add_campaign("acme", "c-1", None);
     let (mut slow, _) = server.subscribed(VIEWER, "tenant").await;
@@ -38,7 +36,7 @@ async fn a_client_that_stops_reading_is_closed_with_4008_while_others_go_on() {
     }
     publisher.join().expect("the publisher ends");
     // Let the send limit pass: only now does the slow client read again.
-    tokio::time::sleep(Duration::from_millis(400)).await;
+    tokio::time::sleep(limit + Duration::from_millis(100)).await;
     let (seen, code, reason) = slow.until_closed().await;
     assert_eq!(code, 4008);
     assert!((seen.len() as u64) < frames, "it was told everything");
