@@ -52,18 +52,25 @@ pub(super) async fn connect(arguments: Rc<Arguments>, number: usize, tally: Rc<R
         serde_json::json!({ "action": "subscribe", "channel": channel, "id": 1 }).to_string()
     };
     stream.write_all(&frames::text(&subscribe)).await?;
-    while !arguments.peer {
-        if let Some((frame, length)) = frames::first(&begun) {
-            let Frame::Text(text) = frame else { bail!("got {frame:?} in place of an answer") };
-            let answer = String::from_utf8_lossy(text);
-            ensure!(answer.contains(r#""event":"subscribed""#), "answered {answer:.300}");
-            begun.drain(..length);
-            break;
-        }
-        ensure!(stream.read_buf(&mut begun).await? > 0, "the connection ended before the answer");
+    if !arguments.peer {
+        let length = subscribed(&mut stream, &mut begun).await?;
+        begun.drain(..length);
     }
     begun.shrink_to_fit();
     Ok(Client { number, stream, tally, begun })
+}
+
+/// Reads until the answer to the subscription is there; gives its length.
+async fn subscribed(stream: &mut TcpStream, begun: &mut Vec<u8>) -> Result<usize> {
+    loop {
+        if let Some((frame, length)) = frames::first(begun) {
+            let Frame::Text(text) = frame else { bail!("got {frame:?} in place of an answer") };
+            let answer = String::from_utf8_lossy(text);
+            ensure!(answer.contains(r#""event":"subscribed""#), "answered {answer:.300}");
+            return Ok(length);
+        }
+        ensure!(stream.read_buf(begun).await? > 0, "the connection ended before the answer");
+    }
 }
 
 thread_local! {

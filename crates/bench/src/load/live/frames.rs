@@ -19,11 +19,11 @@ pub(super) fn text(payload: &str) -> Vec<u8> {
     match (u8::try_from(length), u16::try_from(length)) {
         (Ok(short @ ..=125), _) => frame.push(0x80 | short),
         (_, Ok(long)) => {
-            frame.push(0x80 | 126);
+            frame.push(0xfe);
             frame.extend(long.to_be_bytes());
         }
         _ => {
-            frame.push(0x80 | 127);
+            frame.push(0xff);
             frame.extend((length as u64).to_be_bytes());
         }
     }
@@ -37,9 +37,7 @@ pub(super) fn first(bytes: &[u8]) -> Option<(Frame<'_>, usize)> {
     let (head, length) = match *bytes {
         [_, length @ ..=125, ..] => (2, usize::from(length)),
         [_, 126, a, b, ..] => (4, usize::from(u16::from_be_bytes([a, b]))),
-        [_, 127, a, b, c, d, e, f, g, h, ..] => {
-            (10, usize::try_from(u64::from_be_bytes([a, b, c, d, e, f, g, h])).ok()?)
-        }
+        [_, 127, ref rest @ ..] => (10, usize::try_from(u64::from_be_bytes(*rest.first_chunk()?)).ok()?),
         _ => return None,
     };
     let end = head + length;
