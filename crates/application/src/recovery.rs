@@ -118,7 +118,8 @@ impl Recovery {
         loop {
             // Beside each other, as the timer loop does when much is due.
             let timers = &self.parts.timers;
-            let (one, other) = tokio::try_join!(timers.fire_due(), timers.fire_due())?;
+            let (one, other) = tokio::join!(timers.fire_due(), timers.fire_due());
+            let (one, other) = (one?, other?);
             caught_up += (one.handled + other.handled) as u64;
             if !one.more && !other.more {
                 return Ok(caught_up);

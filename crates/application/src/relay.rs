@@ -61,11 +61,11 @@ impl Relay {
     pub async fn run(&self, shutdown: CancellationToken) {
         let mut sleeper = self.parts.wakeups.subscribe();
         let mut claim = Claim::new(Arc::clone(&self.parts.leases), "relay", &self.holder);
+        let mut drain = Drain { shutdown: shutdown.clone(), until: None };
         let mut failures = 0_u32;
         loop {
             let stopping = shutdown.is_cancelled();
-            let until = stopping.then(|| Instant::now() + DRAIN);
-            let pause = match self.publish_all(&mut claim, until).await {
+            let pause = match self.publish_all(&mut claim, &mut drain).await {
                 Ok(ours) => {
                     failures = 0;
                     self.heartbeat.beat(self.parts.clock.now());
@@ -91,8 +91,8 @@ impl Relay {
         }
     }
 
-    /// Publishes everything that waits, if that is ours to do, or what can be published `until` then; answers whether it is ours.
-    async fn publish_all(&self, claim: &mut Claim, until: Option<Instant>) -> Result<bool, PortError> {
+    /// Publishes everything that waits, if that is ours to do, or what time is left for; answers whether it is ours.
+    async fn publish_all(&self, claim: &mut Claim, drain: &mut Drain) -> Result<bool, PortError> {
         let parts = &self.parts;
         if claim.standing().await? == Standing::None {
             return Ok(false);
@@ -110,7 +110,7 @@ impl Relay {
             metrics::counter!("lifecycle_published_records_total").increment(count as u64);
             self.heartbeat.beat(parts.clock.now());
             // What is committed meanwhile is told in the next round; a stop must not wait for others to be silent.
-            if count < MOST || until.is_some_and(|until| Instant::now() >= until) {
+            if count < MOST || drain.is_over() {
                 return Ok(true);
             }
             if claim.standing().await? == Standing::None {
@@ -157,6 +157,18 @@ impl Relay {
         self.parts.publisher.begin_after(begin).await?;
         *told = Told { position: begin, fact: None };
         Ok(())
+    }
+}
+
+/// The time that a relay has once it is to stop, also when it is told so in the middle of a backlog.
+struct Drain {
+    shutdown: CancellationToken,
+    until: Option<Instant>,
+}
+
+impl Drain {
+    fn is_over(&mut self) -> bool {
+        self.shutdown.is_cancelled() && Instant::now() >= *self.until.get_or_insert_with(|| Instant::now() + DRAIN)
     }
 }
 

@@ -3,12 +3,13 @@
 mod support;
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use domain::{CampaignId, Event, Step, Trigger};
 use lifecycle_application::{Heartbeats, Relay, RelayParts};
 use ports::PortError;
 use ports::cache::MockCache;
-use ports::feed::{MockOutbox, MockPublisher, Told};
+use ports::feed::{MockOutbox, MockPublisher, Publisher, Told};
 use ports::journal::{Actor, CampaignStep, Cause, Entry, Fact, Position, Record};
 use ports::leases::MockLeases;
 use ports::wakeups::{MockWakeups, Sleeper};
@@ -199,4 +200,44 @@ async fn a_log_that_begins_right_after_what_was_told_is_told_whole() {
     let mut cache = MockCache::new();
     cache.expect_outdated().returning(|_| Ok(()));
     run_once(parts(outbox, publisher, cache, granted())).await;
+}
+
+/// Takes its time.
+struct Slow;
+
+#[async_trait::async_trait]
+impl Publisher for Slow {
+    async fn told(&self) -> Result<Told, PortError> {
+        Ok(Told { position: Position(5), fact: Some(Uuid::from_u128(5)) })
+    }
+
+    async fn publish(&self, _: Vec<Arc<Record>>) -> Result<(), PortError> {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        Ok(())
+    }
+
+    async fn begin_after(&self, _: Position) -> Result<(), PortError> {
+        unreachable!("nothing was taken away")
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_relay_that_is_told_to_stop_in_the_middle_of_a_long_backlog_leaves_the_rest() {
+    let mut outbox = MockOutbox::new();
+    outbox.expect_read().returning(|after, limit| {
+        let end = after.0 + u64::try_from(limit).expect("a limit");
+        Ok((after.0 + 1..=end).map(|position| step(position, "a", position)).collect())
+    });
+    let mut cache = MockCache::new();
+    cache.expect_outdated().returning(|_| Ok(()));
+    let parts = RelayParts { publisher: Arc::new(Slow), ..parts(outbox, MockPublisher::new(), cache, granted()) };
+    let relay = Relay::new(parts, "one".to_owned(), Heartbeats::default().register("relay"));
+    let shutdown = CancellationToken::new();
+    let begun = tokio::time::Instant::now();
+    tokio::join!(relay.run(shutdown.clone()), async {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        shutdown.cancel();
+    });
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(8), "it went on for {took:?}");
 }
