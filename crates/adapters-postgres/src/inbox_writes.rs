@@ -1,13 +1,12 @@
 //! Commands that are now answered, and those that are forgotten.
 
-use diesel_async::RunQueryDsl;
 use domain::Timestamp;
 use ports::store::{CommandKey, InboxEntry, Outcome};
 
 use crate::failure::Failure;
+use crate::pipeline::Pipeline;
 use crate::rows::int;
 use crate::schema::statement;
-use crate::unit::Unit;
 
 statement! {
     /// In the order of keys: whoever answers the same commands at the same time waits, and does not deadlock.
@@ -37,7 +36,7 @@ statement! {
 }
 
 /// Remembers answers (S6).
-pub(crate) async fn write(unit: &mut Unit, entries: &[(CommandKey, InboxEntry)]) -> Result<(), Failure> {
+pub(crate) async fn write(pipeline: &mut Pipeline<'_>, entries: &[(CommandKey, InboxEntry)]) -> Result<(), Failure> {
     if entries.is_empty() {
         return Ok(());
     }
@@ -64,6 +63,5 @@ pub(crate) async fn write(unit: &mut Unit, entries: &[(CommandKey, InboxEntry)])
         insert.code.push(code);
         insert.message.push(message);
     }
-    insert.execute(&mut *unit.connection).await?;
-    Ok(())
+    pipeline.push(insert, |_| Ok(())).await
 }

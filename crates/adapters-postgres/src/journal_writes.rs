@@ -3,7 +3,7 @@
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{Bool, Nullable, Timestamptz};
-use diesel_async::RunQueryDsl;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use domain::Timestamp;
 use ports::journal::{Fact, Position};
 use ports::store::MAX_BATCH;
@@ -12,9 +12,10 @@ use wire::chain::ChainRow;
 use wire::stored::StoredEntry;
 
 use crate::failure::{Failure, corrupt};
+use crate::pipeline::Pipeline;
 use crate::rows::{int, uint};
 use crate::schema::{journal_head, statement};
-use crate::unit::Unit;
+use crate::unit::News;
 
 statement! {
     /// Appends facts and moves the head, in one message.
@@ -69,31 +70,36 @@ const PATIENTLY: &str = "set_config('lock_timeout', '0', true) = '0'";
 const NEXT_DUE: &str = "(SELECT min(fire_at) FROM timers WHERE fire_at IS NOT NULL)";
 
 /// Takes the head, which every commit of every instance waits for until this transaction ends.
-async fn take_head(unit: &mut Unit) -> Result<(Head, Option<Timestamp>), Failure> {
+async fn take_head(mut connection: &AsyncPgConnection) -> Result<(Head, Option<Timestamp>), Failure> {
     let taking = journal_head::table
         .select((journal_head::position, journal_head::hash, sql::<Nullable<Timestamptz>>(NEXT_DUE)))
         .filter(journal_head::one.and(sql::<Bool>(PATIENTLY)))
         .for_update();
-    let rows: Vec<(i64, Vec<u8>, Option<Timestamp>)> = taking.load(&mut *unit.connection).await?;
+    let rows: Vec<(i64, Vec<u8>, Option<Timestamp>)> = taking.load(&mut connection).await?;
     let (position, hash, next_due) = rows.into_iter().next().ok_or_else(|| corrupt("the journal has no head"))?;
     let hash = hash.try_into().map_err(|_| corrupt("the last hash of the journal is cut off"))?;
     Ok((Head { position: uint(position), hash }, next_due))
 }
 
-/// Appends `facts` in order (S3). Nothing may be locked or waited for after this.
-pub(crate) async fn append(unit: &mut Unit, facts: &[Fact]) -> Result<Appended, Failure> {
+/// Sends what waits and appends `facts` in order (S3). Nothing may be locked or waited for after this.
+pub(crate) async fn append(mut pipeline: Pipeline<'_>, news: &mut News, facts: &[Fact]) -> Result<Appended, Failure> {
+    let mut connection = pipeline.connection();
     if facts.is_empty() {
-        let next_due = diesel::select(sql::<Nullable<Timestamptz>>(NEXT_DUE)).get_result(&mut *unit.connection).await?;
+        pipeline.flush().await?;
+        let next_due = diesel::select(sql::<Nullable<Timestamptz>>(NEXT_DUE)).get_result(&mut connection).await?;
         return Ok(Appended { first: None, next_due });
     }
     let stored: Vec<(&Fact, StoredEntry)> =
         facts.iter().map(|fact| (fact, wire::stored::encode_entry(&fact.entry))).collect();
-    let (mut head, next_due) = take_head(unit).await?;
+    // Behind the writes, in the same round trip: the first of the two is asked first.
+    let (written, taken) = futures_util::join!(pipeline.flush(), take_head(connection));
+    written?;
+    let (mut head, next_due) = taken?;
     let first = Position(head.position + 1);
     for portion in stored.chunks(MAX_BATCH) {
-        portion_of(&mut head, portion).execute(&mut *unit.connection).await?;
+        portion_of(&mut head, portion).execute(&mut connection).await?;
     }
-    unit.news.top = Some(Position(head.position));
+    news.top = Some(Position(head.position));
     Ok(Appended { first: Some(first), next_due })
 }
 

@@ -19,6 +19,7 @@ pub mod migrate;
 mod open_error;
 mod outbox;
 mod partitions;
+mod pipeline;
 mod pools;
 mod postgres;
 mod queries;

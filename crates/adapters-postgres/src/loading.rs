@@ -21,8 +21,8 @@ statement! {
     HoldCampaigns<'a> {
         tenants: Vec<&'a str> as Texts,
         ids: Vec<&'a str> as Texts,
-    } -> (sql_types::Text, sql_types::Text, sql_types::Text),
-    "SELECT c.tenant, c.id, c.body FROM campaigns c WHERE (c.tenant, c.id) IN (SELECT * FROM unnest(?, ?)) \
+    } -> (sql_types::BigInt, sql_types::Text, sql_types::Text, sql_types::Text),
+    "SELECT c.number, c.tenant, c.id, c.body FROM campaigns c WHERE (c.tenant, c.id) IN (SELECT * FROM unnest(?, ?)) \
      ORDER BY c.tenant, c.id FOR UPDATE OF c"
 }
 
@@ -32,7 +32,7 @@ statement! {
     HoldDue<'a> {
         limit: &'a i64 as BigInt,
     } -> sql_types::BigInt,
-    "SELECT c.number FROM timers t JOIN campaigns c ON c.number = t.campaign \
+    "SELECT c.number FROM timers t JOIN campaigns c ON c.tenant = t.tenant AND c.number = t.campaign \
      WHERE t.fire_at <= (SELECT lifecycle_now()) ORDER BY t.fire_at, t.rank, t.id LIMIT ? \
      FOR UPDATE OF c SKIP LOCKED"
 }
@@ -52,6 +52,7 @@ statement! {
             sql_types::Nullable<sql_types::Text>,
         ),
         sql_types::Integer,
+        sql_types::BigInt,
         sql_types::Text,
         sql_types::Text,
         sql_types::Text,
@@ -59,9 +60,9 @@ statement! {
         sql_types::Timestamptz,
     ),
     "WITH clock AS MATERIALIZED (SELECT lifecycle_now() AS now, at FROM journal_head WHERE one) \
-     SELECT t.id, t.kind, t.name, t.due_at, t.generation, t.payload, t.attempts, c.tenant, c.id, c.body, \
+     SELECT t.id, t.kind, t.name, t.due_at, t.generation, t.payload, t.attempts, c.number, c.tenant, c.id, c.body, \
        (SELECT now FROM clock), (SELECT at FROM clock) \
-     FROM timers t JOIN campaigns c ON c.number = t.campaign \
+     FROM timers t JOIN campaigns c ON c.tenant = t.tenant AND c.number = t.campaign \
      WHERE t.campaign = ANY (?) AND t.fire_at <= (SELECT now FROM clock) \
      ORDER BY t.fire_at, t.rank, t.id LIMIT ?"
 }
@@ -136,10 +137,12 @@ async fn hold_campaigns(unit: &mut Unit, view: &mut View, missing: &mut Vec<&Cam
         tenants: missing.iter().map(|key| key.tenant.as_str()).collect(),
         ids: missing.iter().map(|key| key.id.as_str()).collect(),
     };
-    let rows: Vec<(String, String, String)> = hold.load(&mut *unit.connection).await?;
+    let rows: Vec<(i64, String, String, String)> = hold.load(&mut *unit.connection).await?;
     let found = !rows.is_empty();
-    for (tenant, id, body) in rows {
-        show(view, rows::key(&tenant, &id)?, &body);
+    for (number, tenant, id, body) in rows {
+        let key = rows::key(&tenant, &id)?;
+        unit.numbers.insert(key.clone(), number);
+        show(view, key, &body);
     }
     missing.retain(|key| !view.campaigns.contains_key(*key) && !view.unreadable.contains_key(*key));
     Ok(found)
@@ -158,7 +161,7 @@ pub(crate) async fn hold_due(
     view: &mut View,
     limit: usize,
 ) -> Result<(Vec<Unreadable>, Clock), Failure> {
-    type Row = (TimerCore, i32, String, String, String, Timestamp, Timestamp);
+    type Row = (TimerCore, i32, i64, String, String, String, Timestamp, Timestamp);
     let limit = limit_of(limit, MAX_BATCH);
     let mut numbers: Vec<i64> = HoldDue { limit: &limit }.load(&mut *unit.connection).await?;
     numbers.sort_unstable();
@@ -172,10 +175,11 @@ pub(crate) async fn hold_due(
         [] => clock(unit).await?,
     };
     let mut unreadable = Vec::new();
-    for (core, tried, tenant, id, body, _, _) in due {
+    for (core, tried, number, tenant, id, body, _, _) in due {
         match rows::key(&tenant, &id).and_then(|key| Ok((key, core.timer()?))) {
             Ok((key, timer)) => {
                 if !view.campaigns.contains_key(&key) && !view.unreadable.contains_key(&key) {
+                    unit.numbers.insert(key.clone(), number);
                     show(view, key.clone(), &body);
                 }
                 view.due.push(DueTimer { key, timer, attempts: attempts(tried) });
@@ -280,6 +284,7 @@ mod tests {
     use test_servers::database;
 
     use super::*;
+    use crate::pipeline::Pipeline;
     use crate::postgres::Postgres;
     use crate::settings::PostgresSettings;
     use crate::{campaign_writes, inbox_writes, migrate};
@@ -326,8 +331,10 @@ mod tests {
             {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
-            campaign_writes::write(unit, &before, &changes.campaigns).await?;
-            inbox_writes::write(unit, &changes.inbox).await?;
+            let mut pipeline = Pipeline::new(&unit.connection);
+            campaign_writes::write(&mut pipeline, &unit.numbers, &before, &changes.campaigns).await?;
+            inbox_writes::write(&mut pipeline, &changes.inbox).await?;
+            pipeline.flush().await?;
             Ok(looking)
         };
         let looking = postgres.writer.run(commit).await.expect("it commits");

@@ -20,7 +20,7 @@ use crate::failure::{Failure, corrupt, refused};
 use crate::postgres::{Freshness, Postgres};
 use crate::query_lists;
 use crate::rows::{self, JournalRow, TimerCore, TimerProgress, int, limit_of, parse, uint};
-use crate::schema::{campaigns, journal, journal_head, timers};
+use crate::schema::{campaigns, journal, journal_head, of_campaign, timers};
 
 /// Overdue timers are counted up to here.
 const MOST_OVERDUE: i64 = 10_000;
@@ -77,7 +77,7 @@ impl Queries for Postgres {
         let tenant = tenant.clone();
         self.ask(Freshness::Now, async move |connection| {
             let row: Option<(TimerCore, TimerProgress, String)> = timers::table
-                .inner_join(campaigns::table)
+                .inner_join(campaigns::table.on(of_campaign()))
                 .select((TimerCore::as_select(), TimerProgress::as_select(), campaigns::id))
                 .filter(timers::id.eq(id.0).and(timers::tenant.eq(tenant.as_str())))
                 .get_result(connection)

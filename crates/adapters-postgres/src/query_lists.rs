@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::failure::{Failure, refused};
 use crate::postgres::{Freshness, Postgres};
 use crate::rows::{self, TimerCore, TimerProgress, limit_of};
-use crate::schema::{campaigns, timers};
+use crate::schema::{campaigns, of_campaign, timers};
 
 pub(crate) async fn campaigns(
     store: &Postgres,
@@ -141,7 +141,7 @@ async fn timer_rows(
     limit: usize,
 ) -> Result<Vec<TimerTuple>, Failure> {
     let mut query = timers::table
-        .inner_join(campaigns::table)
+        .inner_join(campaigns::table.on(of_campaign()))
         .select((TimerCore::as_select(), TimerProgress::as_select(), campaigns::id))
         .filter(timers::tenant.eq(tenant.as_str()))
         .into_boxed();

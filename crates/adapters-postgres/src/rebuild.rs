@@ -35,6 +35,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 statement! {
     RewriteCampaigns<'a> {
+        tenant: Vec<&'a str> as Texts,
         number: Vec<i64> as BigInts,
         version: Vec<i64> as BigInts,
         status: Vec<&'a str> as Texts,
@@ -45,8 +46,8 @@ statement! {
     }
     "UPDATE campaigns SET version = new.version, status = new.status, owner = new.owner, start_at = new.start_at, \
        end_at = new.end_at, body = new.body \
-     FROM unnest(?, ?, ?, ?, ?, ?, ?) AS new (number, version, status, owner, start_at, end_at, body) \
-     WHERE campaigns.number = new.number"
+     FROM unnest(?, ?, ?, ?, ?, ?, ?, ?) AS new (tenant, number, version, status, owner, start_at, end_at, body) \
+     WHERE campaigns.tenant = new.tenant AND campaigns.number = new.number"
 }
 
 statement! {
@@ -198,6 +199,7 @@ async fn rewrite_campaigns<'a>(
     if !wrong.is_empty() {
         let bodies: Vec<String> = wrong.iter().map(|(_, c)| wire::stored::encode_campaign(c)).collect();
         let rewrite = RewriteCampaigns {
+            tenant: wrong.iter().map(|(_, c)| c.key.tenant.as_str()).collect(),
             number: wrong.iter().map(|(row, _)| row.number).collect(),
             version: wrong.iter().map(|(_, c)| int(c.version)).collect(),
             status: wrong.iter().map(|(_, c)| c.status().as_str()).collect(),

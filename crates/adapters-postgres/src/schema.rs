@@ -1,5 +1,7 @@
 //! The tables of `migrations/postgres`, as diesel sees them, and statements with a fixed text. Meaning lives elsewhere.
 
+use diesel::prelude::*;
+
 diesel::table! {
     journal (position) {
         position -> BigInt,
@@ -30,7 +32,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    campaigns (number) {
+    campaigns (tenant, number) {
         number -> BigInt,
         tenant -> Text,
         id -> Text,
@@ -103,7 +105,12 @@ diesel::table! {
     }
 }
 
-diesel::joinable!(timers -> campaigns (campaign));
+/// What joins timers with their campaigns.
+#[diesel::dsl::auto_type]
+pub(crate) fn of_campaign() -> _ {
+    timers::tenant.eq(campaigns::tenant).and(timers::campaign.eq(campaigns::number))
+}
+
 diesel::allow_tables_to_appear_in_same_query!(campaigns, timers);
 diesel::allow_tables_to_appear_in_same_query!(campaigns, journal);
 

@@ -12,6 +12,7 @@ use ports::store::{Changes, Decision, Receipt, Scope, Store, View};
 use crate::failure::{Failure, STORE};
 use crate::inbox_writes::{self, ForgetCommands};
 use crate::journal_writes::Appended;
+use crate::pipeline::Pipeline;
 use crate::postgres::Postgres;
 use crate::rows::limit_of;
 use crate::unit::{Unit, Writer};
@@ -106,12 +107,14 @@ fn now((now, committed): loading::Clock, writer: &Writer) -> Timestamp {
 
 /// Writes `changes`.
 async fn apply(unit: &mut Unit, view: &View, changes: Changes) -> Result<Appended, Failure> {
-    campaign_writes::write(unit, view, &changes.campaigns).await?;
-    timer_writes::write(unit, &changes.timers).await?;
-    inbox_writes::write(unit, &changes.inbox).await?;
     if !changes.letters.is_empty() {
         dead_letters::add(&mut unit.connection, &changes.letters).await?;
     }
+    let Unit { connection, numbers, news } = unit;
+    let mut pipeline = Pipeline::new(connection);
+    campaign_writes::write(&mut pipeline, numbers, view, &changes.campaigns).await?;
+    timer_writes::write(&mut pipeline, numbers, news, &changes.timers).await?;
+    inbox_writes::write(&mut pipeline, &changes.inbox).await?;
     // Last, since all commits of the store wait for each other from here on.
-    journal_writes::append(unit, &changes.facts).await
+    journal_writes::append(pipeline, news, &changes.facts).await
 }

@@ -2,20 +2,22 @@
 
 use std::collections::HashMap;
 
-use diesel_async::RunQueryDsl;
 use domain::{CampaignKey, Timer, TimerId, Timestamp};
 use ports::store::TimerWrite;
 use uuid::Uuid;
 
 use crate::failure::{Failure, refused};
+use crate::pipeline::Pipeline;
 use crate::rows::{attempts_column, int, rank};
 use crate::schema::statement;
-use crate::unit::Unit;
+use crate::unit::{News, Numbers};
 
 statement! {
-    /// Finds the campaigns by their keys, those of the same transaction, too.
+    /// Campaigns that are new, or were not held, have no number yet and are found by their keys; those of the same
+    /// transaction, too. Without OFFSET the search would be run twice.
     ArmTimers<'a> {
         id: Vec<Uuid> as Uuids,
+        number: Vec<Option<i64>> as MaybeBigInts,
         tenant: Vec<&'a str> as Texts,
         campaign: Vec<&'a str> as Texts,
         kind: Vec<&'a str> as Texts,
@@ -27,11 +29,13 @@ statement! {
     }
     "INSERT INTO timers (id, campaign, tenant, kind, name, due_at, rank, generation, payload, state, held, attempts, \
        fire_at) \
-     SELECT u.id, c.number, u.tenant, u.kind, u.name, u.due_at, u.rank, u.generation, u.payload, 'PENDING', false, 0, \
-       u.due_at \
-     FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?) \
-       AS u (id, tenant, campaign, kind, name, due_at, rank, generation, payload) \
-     JOIN campaigns c ON c.tenant = u.tenant AND c.id = u.campaign"
+     SELECT id, place, tenant, kind, name, due_at, rank, generation, payload, 'PENDING', false, 0, due_at \
+     FROM ( \
+       SELECT *, coalesce(number, (SELECT c.number FROM campaigns c WHERE c.tenant = u.tenant AND c.id = campaign)) AS place \
+       FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+         AS u (id, number, tenant, campaign, kind, name, due_at, rank, generation, payload) \
+       OFFSET 0 \
+     ) AS found WHERE place IS NOT NULL"
 }
 
 statement! {
@@ -53,20 +57,31 @@ statement! {
 }
 
 /// Does what `writes` say, with the result of doing one after the other.
-pub(crate) async fn write(unit: &mut Unit, writes: &[TimerWrite]) -> Result<(), Failure> {
+pub(crate) async fn write(
+    pipeline: &mut Pipeline<'_>,
+    numbers: &Numbers,
+    news: &mut News,
+    writes: &[TimerWrite],
+) -> Result<(), Failure> {
     for phase in phases(writes) {
         if !phase.changes.is_empty() {
-            change(&phase.changes).execute(&mut *unit.connection).await?;
+            pipeline.push(change(&phase.changes), |_| Ok(())).await?;
         }
-        if !phase.arms.is_empty() && arm(&phase.arms).execute(&mut *unit.connection).await? != phase.arms.len() {
-            let (key, _) = phase.arms[0];
-            return Err(refused(format!("there is no campaign {key}, or none for another timer of this batch")));
+        if let Some((key, _)) = phase.arms.first() {
+            let (key, count) = ((*key).clone(), phase.arms.len());
+            let all = move |armed| {
+                if armed == count {
+                    return Ok(());
+                }
+                Err(refused(format!("there is no campaign {key}, or none for another timer of this batch")))
+            };
+            pipeline.push(arm(numbers, &phase.arms), all).await?;
         }
     }
     for write in writes {
         match write {
-            TimerWrite::Arm { timer, .. } => unit.news.arm(timer.due),
-            TimerWrite::Retry { at, .. } => unit.news.arm(*at),
+            TimerWrite::Arm { timer, .. } => news.arm(timer.due),
+            TimerWrite::Retry { at, .. } => news.arm(*at),
             TimerWrite::Complete { .. }
             | TimerWrite::Cancel { .. }
             | TimerWrite::Hold { .. }
@@ -119,10 +134,11 @@ fn id_of(write: &TimerWrite) -> TimerId {
     }
 }
 
-fn arm<'a>(arms: &[(&'a CampaignKey, &'a Timer)]) -> ArmTimers<'a> {
+fn arm<'a>(numbers: &Numbers, arms: &[(&'a CampaignKey, &'a Timer)]) -> ArmTimers<'a> {
     let timers = || arms.iter().map(|(_, timer)| *timer);
     ArmTimers {
         id: timers().map(|t| t.id.0).collect(),
+        number: arms.iter().map(|(key, _)| numbers.get(*key).copied()).collect(),
         tenant: arms.iter().map(|(key, _)| key.tenant.as_str()).collect(),
         campaign: arms.iter().map(|(key, _)| key.id.as_str()).collect(),
         kind: timers().map(|t| t.kind.as_str()).collect(),

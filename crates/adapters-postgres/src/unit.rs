@@ -1,12 +1,13 @@
 //! The unit of work: one transaction in a task of its own, which ends as a whole whether or not anybody waits for it.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use diesel::result::{DatabaseErrorKind, Error};
 use diesel_async::SimpleAsyncConnection;
-use domain::Timestamp;
+use domain::{CampaignKey, Timestamp};
 use ports::PortError;
 use ports::journal::Position;
 use ports::wakeups::{Hint, Wakeups};
@@ -34,9 +35,14 @@ where
 /// What a unit of work works with.
 pub(crate) struct Unit {
     pub(crate) connection: Lent,
+    /// Where the campaigns that it holds are in their table.
+    pub(crate) numbers: Numbers,
     /// What the world must know once it is committed.
     pub(crate) news: News,
 }
+
+/// The numbers of campaigns.
+pub(crate) type Numbers = HashMap<CampaignKey, i64>;
 
 /// What the world must know once it is committed.
 #[derive(Debug, Default)]
@@ -136,7 +142,7 @@ impl Writer {
             + Send,
     {
         let connection = begin(&self.pool, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE").await?;
-        let mut unit = Unit { connection, news: News::default() };
+        let mut unit = Unit { connection, numbers: Numbers::new(), news: News::default() };
         let value = match work(&mut unit).await {
             Ok(value) => value,
             Err(failure) => {

@@ -85,7 +85,7 @@ INSERT INTO journal_head (one, position, hash, at) VALUES (true, 0, decode(repea
 
 CREATE TABLE campaigns (
     -- In the order in which they became known: pages go by it, and it never changes. Gaps are harmless.
-    number   bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    number   bigint      GENERATED ALWAYS AS IDENTITY,
     tenant   text        COLLATE "C" NOT NULL,
     id       text        COLLATE "C" NOT NULL,
     version  bigint      NOT NULL CHECK (version > 0),
@@ -95,17 +95,18 @@ CREATE TABLE campaigns (
     start_at timestamptz NOT NULL,
     end_at   timestamptz NOT NULL CHECK (end_at > start_at),
     body     text        NOT NULL,
+    -- A step changes the status and so writes into every index: there are no more than are needed.
+    PRIMARY KEY (tenant, number),
     CONSTRAINT campaigns_id UNIQUE (tenant, id)
 ) WITH (fillfactor = 85);
-CREATE INDEX campaigns_newest ON campaigns (tenant, number);
 CREATE INDEX campaigns_status ON campaigns (tenant, status, number);
 CREATE INDEX campaigns_owner ON campaigns (tenant, owner, number) WHERE owner IS NOT NULL;
 
 -- An index of the campaigns' pending timers, and what became of the others.
 CREATE TABLE timers (
     id           uuid        PRIMARY KEY,
-    -- A campaign's number. No foreign key, which would be looked up for each row: timers are written by a join with campaigns,
-    -- whose rows the transaction holds, and campaigns are never deleted.
+    -- A campaign's number. No foreign key, which would be looked up for each row: timers are written for campaigns that the
+    -- transaction holds or has just made, and campaigns are never deleted.
     campaign     bigint      NOT NULL,
     tenant       text        COLLATE "C" NOT NULL,
     kind         text        NOT NULL
