@@ -7,7 +7,9 @@ use std::sync::Arc;
 use diesel::connection::SimpleConnection;
 use domain::invariants::Violation;
 use lifecycle_adapters_embedded::Embedded;
-use port_contracts::fixtures::{commit, commit_facts, definition, due, key, nothing, notice, now, seconds, timer_name};
+use port_contracts::fixtures::{
+    commit, commit_facts, definition, due, key, nothing, notice, now, rebuild_order, seconds, timer_name,
+};
 use port_contracts::orders::{FireDue, Order, create, run};
 use port_contracts::store::StoreHarness;
 use ports::PortError;
@@ -44,7 +46,7 @@ async fn every_column_that_says_something_else_than_the_state_is_a_fault_and_rep
         fresh.intruder().batch_execute(spoiler).expect("spoiling");
         let found = faults(&embedded).await;
         assert!(found.iter().any(|fault| fault.detail.contains(what)), "{what}: {found:?}");
-        assert_eq!(embedded.rebuild().await.expect("rebuilding").repaired, 1, "{what}");
+        assert_eq!(embedded.rebuild(&rebuild_order()).await.expect("rebuilding").repaired.len(), 1, "{what}");
     }
     assert_eq!(faults(&embedded).await, []);
 }

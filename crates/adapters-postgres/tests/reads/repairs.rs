@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use port_contracts::fixtures::{commit_facts, definition, json, key, new_id, notice, now, owner, stored, tenant};
+use port_contracts::fixtures::{
+    commit_facts, definition, json, key, new_id, notice, now, owner, rebuild_order, stored, tenant,
+};
 use port_contracts::orders::create;
 use ports::dead_letters::{DeadLetters, LetterFilter, LetterKind, NewLetter};
 use ports::journal::Position;
@@ -51,12 +53,12 @@ async fn a_campaign_that_is_missing_is_written_anew_from_its_log() {
     let faulty: Vec<String> = faulty.map(|file| file.key.id.as_str().to_owned()).collect();
     assert_eq!((files.len(), faulty), (250, ["c-007", "c-120", "c-200"].map(str::to_owned).to_vec()));
 
-    let report = fresh.postgres().rebuild().await.expect("rebuilding");
-    assert_eq!((report.campaigns, report.repaired, report.unreadable.len()), (250, 3, 0));
+    let report = fresh.postgres().rebuild(&rebuild_order()).await.expect("rebuilding");
+    assert_eq!((report.campaigns, report.repaired.len(), report.unreadable.len()), (250, 3, 0));
     assert_eq!(stored(&store, &key("c-120")).await, whole);
     let files = fresh.postgres().case_files(None, 1_000).await.expect("reading");
     assert!(files.iter().all(|file| file.stored.is_ok() && file.faults.is_empty()));
-    assert_eq!(fresh.postgres().rebuild().await.expect("rebuilding").repaired, 0);
+    assert_eq!(fresh.postgres().rebuild(&rebuild_order()).await.expect("rebuilding").repaired.len(), 0);
 }
 
 fn letter(origin: &str, error: &str, attempts: u32) -> NewLetter {
