@@ -28,6 +28,8 @@ const STEP_EVERY: Duration = Duration::from_secs(1);
 const NOTE_EVERY: Duration = Duration::from_secs(60);
 /// The most violations that are told one by one, and looked for again, in one round over one ground; all are counted.
 const TOLD: usize = 20;
+/// So often, a second apart, something must be wrong in the streams before it is believed.
+const SUSPECTED: u32 = 5;
 /// A look for commands with two effects sorts so many records at the log's end: what it costs does not grow with the log.
 const COMMANDS_WITHIN: u64 = 20_000;
 
@@ -206,11 +208,21 @@ impl Patrol {
     }
 
     async fn streams(&self, telling: &Telling, walk: &mut Walk<Option<(Position, Position)>>) -> Result<(), PortError> {
+        let told_now = telling.streams.told().await?;
         let (after, told) = match walk.cursor {
             Some(cursor) => cursor,
-            None => (telling.outbox.begin().await?, telling.streams.told().await?),
+            None => (telling.outbox.begin().await?, told_now),
         };
         let page = telling.page(after, told, self.settings.records_per_second.min(MAX_READ)).await?;
+        if !page.faults.is_empty() {
+            // Where Redis has lost something it is told again, by itself and within moments.
+            let being_told = page.last.is_some_and(|last| told_now < last);
+            if being_told || walk.suspected < SUSPECTED {
+                walk.suspected += u32::from(!being_told);
+                return Ok(());
+            }
+        }
+        walk.suspected = 0;
         self.tell(walk, page.found().collect()).await?;
         walk.count(Ground::Streams, page.checked);
         match page.last {
@@ -342,6 +354,8 @@ struct Walk<C> {
     /// Whether the next round waits for its time.
     rests: bool,
     progress: GroundReport,
+    /// How often something was found that may pass by itself.
+    suspected: u32,
     /// Violations of this round, and of the one before.
     counts: BTreeMap<Invariant, u64>,
     counts_before: BTreeMap<Invariant, u64>,

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use domain::CampaignKey;
 use domain::invariants::check_campaign;
-use ports::journal::{Actor, ActorKind, Cause, Fact, Position};
+use ports::journal::{Actor, ActorKind, Cause, Entry, Fact, Position};
 use ports::store::{Changes, Scope, TimerWrite, View};
 use ports::verification::{CaseFile, Verification};
 
 use crate::fixtures::{
-    campaigns, command, commit, commit_facts, definition, due, fact_of, key, key_of, look, notice, now, rebuild_order,
-    seconds, stored, tenant,
+    campaigns, command, commit, commit_facts, definition, due, fact_of, journal, key, key_of, look, notice, now,
+    rebuild_order, seconds, stored, tenant,
 };
 use crate::orders::{FireDue, Order, carry_out, create, run};
 use crate::queries::{reminder, start};
@@ -48,6 +48,7 @@ macro_rules! verification_contract {
                 a_forged_record_breaks_the_chain,
                 a_chain_begins_with_the_hash_that_was_given,
                 a_rebuild_restores_what_was_damaged,
+                a_rebuild_is_written_down_in_the_history_of_what_it_mended,
                 a_rebuild_of_a_sound_store_changes_nothing,
             }
         }
@@ -311,4 +312,36 @@ pub async fn a_rebuild_of_a_sound_store_changes_nothing(h: &mut impl Verificatio
         assert_eq!(violations(after), []);
     }
     assert_eq!(sound_chain(h, 1_000).await, chain);
+}
+
+/// V4: what was different is told in the campaign's history, by whoever asked for it; done again, nothing is.
+pub async fn a_rebuild_is_written_down_in_the_history_of_what_it_mended(h: &mut impl VerificationHarness) {
+    some_history(h).await;
+    let before = journal(&h.outbox()).await.len();
+    h.spoil_campaign(&key("a")).await;
+    h.mislay_timers().await;
+    let report = h.verification().rebuild(&rebuild_order()).await.expect("rebuilding");
+    let mended: Vec<CampaignKey> = report.repaired.iter().map(|(key, _)| key.clone()).collect();
+    assert_eq!(mended, [key("a"), key("b"), key_of("globex", "a")]);
+    let told = journal(&h.outbox()).await.split_off(before);
+    assert_eq!(told.len(), 3);
+    for (record, key) in told.iter().zip(&mended) {
+        let Entry::Notice { name, campaign, detail, .. } = &record.fact.entry else { panic!("{record:?}") };
+        assert_eq!(
+            (name.as_str(), &record.fact.tenant, campaign.as_ref()),
+            ("campaign.repaired", &key.tenant, Some(&key.id))
+        );
+        assert_eq!(record.fact.actor, rebuild_order().actor);
+        assert!(detail.as_str().contains("a contract") && detail.as_str().contains("_CAMPAIGN"), "{detail:?}");
+        let history = h.queries().history(key, Position::START, 100).await.expect("reading");
+        assert_eq!(history.last().map(|last| last.position), Some(record.position), "{key}");
+    }
+    let Entry::Notice { detail, .. } = &told[0].fact.entry else { panic!("{told:?}") };
+    assert!(detail.as_str().contains("unreadable"), "{detail:?}");
+    sound_chain(h, 1_000).await;
+    h.verification().rebuild(&rebuild_order()).await.expect("rebuilding");
+    assert_eq!(journal(&h.outbox()).await.len(), before + 3, "it was sound");
+    for file in files(&h.verification(), 10).await {
+        assert_eq!(violations(&file), [], "{}", file.key);
+    }
 }
