@@ -252,15 +252,14 @@ impl Patrol {
 
     /// Tells what was not told before.
     async fn tell<C>(&self, walk: &mut Walk<C>, found: Vec<Found>) -> Result<(), PortError> {
-        for Found { violation, repairable } in found {
+        for Found { violation, .. } in found {
             let key = (violation.invariant, violation.subject.clone());
             let is_news = !walk.before.contains(&key) && !walk.found.contains(&key);
             if is_news && walk.found.len() < TOLD {
-                tracing::error!(%violation, repairable, "the stored data break an invariant");
+                tracing::error!(%violation, "the stored data break an invariant");
                 let detail = serde_json::json!({
                     "invariant": violation.invariant.id(),
                     "detail": violation.detail,
-                    "repairable": repairable,
                 });
                 self.write("verification.violation", &violation.subject, &detail).await?;
             }

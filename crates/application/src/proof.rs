@@ -23,7 +23,7 @@ const LISTED: usize = 100;
 pub struct Found {
     /// What is wrong.
     pub violation: Violation,
-    /// Whether the log, which is the truth, tells how it must be.
+    /// Whether the log tells how it must be. Nothing is repairable from a log that does not hold itself.
     pub repairable: bool,
 }
 
@@ -69,6 +69,13 @@ impl Proof {
     /// How many violations there are in all.
     pub fn violation_count(&self) -> u64 {
         self.counts.values().sum()
+    }
+
+    /// What is made again from a log that was changed may be as wrong, and what differs from it may be the last that is right.
+    fn trust_no_log(&mut self) {
+        self.repairable = 0;
+        self.violations.iter_mut().for_each(|found| found.repairable = false);
+        self.damaged.clear();
     }
 
     fn add(&mut self, found: impl IntoIterator<Item = Found>) {
@@ -139,6 +146,9 @@ pub async fn prove(
     proof.add(lost);
     if let Some((telling, told)) = told {
         check_streams(&mut proof, telling, told, progress).await?;
+    }
+    if proof.chain.fault_count > 0 {
+        proof.trust_no_log();
     }
     Ok(proof)
 }
@@ -412,6 +422,64 @@ mod tests {
         let ids: Vec<_> = proof.violations.iter().map(|v| v.violation.invariant.id()).collect();
         assert_eq!(ids, ["INV-3", "INV-1", "INV-7"]);
         assert_eq!(proof.repairable, 0, "its log is empty");
+    }
+
+    #[tokio::test]
+    async fn what_differs_from_a_log_that_was_changed_is_not_to_be_repaired_from_it() {
+        for (broken, repairable) in [(false, 1), (true, 0)] {
+            let mut sick = MockVerification::new();
+            sick.expect_case_files().returning(|after, _| Ok(after.is_none().then(mislaid).into_iter().collect()));
+            sick.expect_doubled_commands().returning(|_, _, _| Ok(Vec::new()));
+            sick.expect_check_chain().returning(move |_, _, _| {
+                let fault = ChainFault { position: Position(1), detail: "it was changed".to_owned() };
+                let faults = if broken { vec![fault] } else { Vec::new() };
+                Ok(ChainPage { last: Position(1), hash: hash(1), checked: 1, faults, done: true })
+            });
+            let proof = prove(&sick, None, MEMORY, &mut |_| {}).await.expect("readable");
+            assert_eq!(proof.repairable, repairable, "{:?}", proof.violations);
+            assert_eq!(proof.violation_count(), 1 + u64::from(broken));
+        }
+    }
+
+    /// A sound campaign of which the store cannot find a timer.
+    fn mislaid() -> CaseFile {
+        let at = domain::Timestamp::from_timestamp(1_767_225_600, 0).expect("a valid instant");
+        let key = domain::CampaignKey {
+            tenant: domain::TenantId::default_tenant(),
+            id: domain::CampaignId::parse("c1").expect("valid"),
+        };
+        let start = at + TimeDelta::minutes(1);
+        let definition = domain::Definition {
+            window: domain::Window::new(start, start + TimeDelta::hours(1)).expect("a valid window"),
+            auto_close: true,
+            rewards_enabled: true,
+            target_engagements: None,
+            close_on_target: false,
+            owner: None,
+            policy: domain::PolicyOverrides::default(),
+            metadata: domain::JsonText::empty(),
+        };
+        let create = domain::Command::Create { definition };
+        let mut events = domain::decide(None, &create, None, &domain::Policy::default(), at).expect("it is valid");
+        let mut ids = 0;
+        let mut new_id = || {
+            ids += 1;
+            domain::TimerId(uuid::Uuid::from_u128(ids))
+        };
+        let (stored, step) = domain::advance(&key, None, events.remove(0), at, &mut new_id).expect("a first step");
+        let violation = Violation {
+            invariant: Invariant::TimersArePlan,
+            subject: "campaign default/c1".to_owned(),
+            detail: "a timer's row is not as it should be".to_owned(),
+        };
+        CaseFile {
+            key,
+            pending: stored.timers.clone(),
+            stored: Ok(stored),
+            log: Ok(vec![step]),
+            failed: Vec::new(),
+            faults: vec![violation],
+        }
     }
 
     #[test]

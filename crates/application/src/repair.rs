@@ -105,7 +105,8 @@ async fn wait_until_told(publisher: &dyn Publisher, goal: Position) -> Result<()
             (best, since) = (told, Instant::now());
         }
         if since.elapsed() > PATIENCE {
-            return Err(PortError::Contended { what: "telling the streams again" });
+            let source = "the streams are not told any further; the next instance that serves goes on with it";
+            return Err(PortError::Unavailable { what: "the relay", source: source.into() });
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }

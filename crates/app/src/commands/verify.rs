@@ -86,7 +86,12 @@ fn verdict(proof: &Proof) -> Result<(), Failure> {
     }
     let advice = match (proof.repairable, count - proof.repairable) {
         (repairable, 0) => format!("`lifecycle verify --repair` mends {}", if repairable == 1 { "it" } else { "them" }),
-        (0, _) => "the log itself does not tell how it must be: compare with a backup, and restore it".to_owned(),
+        (0, _) if proof.chain.fault_count > 0 => {
+            "the log itself was changed, and nothing is repaired from it: compare \
+            it with a backup, and restore it; what is not from the log may be the last that is right"
+                .to_owned()
+        }
+        (0, _) => "the log does not tell how it must be: compare with a backup, and restore it".to_owned(),
         (repairable, rest) => format!(
             "`lifecycle verify --repair` mends {}; for the other {} compare with a backup, and restore it",
             grouped(repairable),

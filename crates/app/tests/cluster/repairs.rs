@@ -120,12 +120,16 @@ async fn a_log_that_lost_a_record_cannot_be_mended_and_is_left_as_it_is() {
     all_is_told(&service).await;
     let (status, _) = service.stop().await;
     assert!(status.success());
+    let told = service.place().entry_ids("lifecycle-events");
     service.place().psql("DELETE FROM journal WHERE position = 20");
+    service.place().psql("UPDATE campaigns SET owner = 'bob' WHERE id = 'c-07'");
     let tried = service.run("verify", &["--repair", "--output", "json"]).await;
     assert_eq!(tried.code, Some(1), "{tried:?}");
     assert!(tried.messages.contains("backup"), "{}", tried.messages);
     let report = tried.json();
     assert_eq!(report["chain"]["ok"], json!(false), "{report:#}");
+    assert_eq!((&report["repairable"], &report["repaired"]), (&json!(0), &Value::Null), "{report:#}");
+    assert_eq!(service.place().entry_ids("lifecycle-events"), told, "the stream may hold the last copy");
     let audit = service.run("audit", &["verify"]).await;
     assert_eq!(audit.code, Some(1), "{audit:?}");
 }
