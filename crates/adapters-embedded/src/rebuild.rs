@@ -164,12 +164,11 @@ impl Known {
     fn of(rows: Vec<(TimerCore, TimerProgress)>) -> Self {
         let mut known = Self::default();
         for (core, progress) in rows {
-            match core.timer() {
-                Ok(timer) => drop(known.rows.insert(timer.id, (timer, progress))),
-                Err(_) => {
-                    let id = TimerId(uuid::Uuid::from_slice(&core.id).unwrap_or_default());
-                    known.odd.push(Difference::timer(id, Some("unreadable".to_owned()), None));
-                }
+            if let Ok(timer) = core.timer() {
+                known.rows.insert(timer.id, (timer, progress));
+            } else {
+                let id = TimerId(uuid::Uuid::from_slice(&core.id).unwrap_or_default());
+                known.odd.push(Difference::timer(id, Some("unreadable".to_owned()), None));
             }
         }
         known

@@ -25,7 +25,7 @@ use crate::proof::{self, Found, Telling};
 /// How often a little is checked.
 const STEP_EVERY: Duration = Duration::from_secs(1);
 /// How often the chain's head is noted, and the one noted before is looked for.
-const NOTE_EVERY: Duration = Duration::from_secs(60);
+const NOTE_EVERY: Duration = Duration::from_mins(1);
 /// The most violations that are told one by one, and looked for again, in one round over one ground; all are counted.
 const TOLD: usize = 20;
 /// So often, a second apart, something must be wrong in the streams before it is believed.
@@ -146,9 +146,8 @@ impl Patrol {
                 }
             };
             // Half a step is done again.
-            match shutdown.run_until_cancelled(step).await {
-                Some(Err(error)) => tracing::warn!(error = &error as &dyn std::error::Error, "the patrol waits"),
-                Some(Ok(())) | None => {}
+            if let Some(Err(error)) = shutdown.run_until_cancelled(step).await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "the patrol waits");
             }
             self.show(rounds.as_ref());
             self.heartbeat.beat(self.parts.clock.now());

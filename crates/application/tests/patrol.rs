@@ -117,7 +117,7 @@ fn patrol(stored: &Arc<Stored>, term: Option<u64>, written: &Written) -> Arc<Pat
     let settings = PatrolSettings {
         campaigns_per_second: 3,
         records_per_second: 20,
-        every: Duration::from_secs(60),
+        every: Duration::from_mins(1),
         memory: Duration::from_hours(24),
     };
     Arc::new(Patrol::new(parts, settings, "one".to_owned(), Heartbeats::default().register("verification")))

@@ -9,6 +9,7 @@ use ports::query::TimerState;
 use ports::verification::RebuildOrder;
 use serde::Serialize;
 
+use crate::chain::to_hex;
 use crate::{json, time};
 
 /// The name of the notice of a repair.
@@ -103,12 +104,14 @@ impl Difference {
 }
 
 /// A state in few words. What is in it stays out: it may be another tenant's, and many read of a repair. Who has a copy
-/// finds it by its digest.
+/// finds it by its hash.
 fn described(body: &str, state: Result<&Campaign, &str>) -> String {
-    let digest: String = digest(&SHA256, body.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut hash = [0; 32];
+    hash.copy_from_slice(digest(&SHA256, body.as_bytes()).as_ref());
+    let hash = to_hex(&hash);
     match state {
-        Ok(campaign) => format!("{} at version {}, SHA-256 {digest}", campaign.status(), campaign.version),
-        Err(_) => format!("unreadable, SHA-256 {digest}"),
+        Ok(campaign) => format!("{} at version {}, SHA-256 {hash}", campaign.status(), campaign.version),
+        Err(_) => format!("unreadable, SHA-256 {hash}"),
     }
 }
 
