@@ -21,6 +21,25 @@ pub(crate) struct CampaignRow {
     pub(crate) body: String,
 }
 
+impl CampaignRow {
+    /// The columns that say something else than `campaign` does: their names, what they say, and what they must say.
+    pub(crate) fn wrong_columns(
+        &self,
+        campaign: &Campaign,
+    ) -> impl Iterator<Item = (&'static str, String, String)> + use<> {
+        let window = &campaign.definition.window;
+        let owner = campaign.definition.owner.as_ref().map(OwnerId::as_str);
+        let columns = [
+            ("version", self.version.to_string(), int(campaign.version).to_string()),
+            ("status", self.status.clone(), campaign.status().as_str().to_owned()),
+            ("owner", format!("{:?}", self.owner.as_deref()), format!("{owner:?}")),
+            ("start_at", self.start_at.to_string(), micros(window.start()).to_string()),
+            ("end_at", self.end_at.to_string(), micros(window.end()).to_string()),
+        ];
+        columns.into_iter().filter(|(_, is, must)| is != must)
+    }
+}
+
 /// Collects what is found about one campaign.
 pub(crate) struct Findings<'a> {
     key: &'a CampaignKey,
@@ -34,20 +53,12 @@ impl<'a> Findings<'a> {
 
     fn add(&mut self, invariant: Invariant, detail: &str) {
         let subject = format!("campaign {}", self.key);
-        self.faults.push(Violation { invariant, subject, detail: format!("{detail}; `lifecycle replay` repairs it") });
+        self.faults.push(Violation { invariant, subject, detail: detail.to_owned() });
     }
 
     /// The columns by which lists and counts find a campaign.
     pub(crate) fn compare_campaign(&mut self, campaign: &Campaign, row: &CampaignRow) {
-        let window = &campaign.definition.window;
-        let columns = [
-            ("version", row.version == int(campaign.version)),
-            ("status", row.status == campaign.status().as_str()),
-            ("owner", row.owner.as_deref() == campaign.definition.owner.as_ref().map(OwnerId::as_str)),
-            ("start_at", row.start_at == micros(window.start())),
-            ("end_at", row.end_at == micros(window.end())),
-        ];
-        for (column, _) in columns.iter().filter(|(_, same)| !same) {
+        for (column, ..) in row.wrong_columns(campaign) {
             self.add(Invariant::StateIsFold, &format!("its column {column} says something else than its state"));
         }
     }

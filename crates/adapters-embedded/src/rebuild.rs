@@ -1,16 +1,20 @@
-//! State and timer table written anew from the journal, in portions of one commit each.
+//! State and timer table written anew from the journal, in portions of one commit each, and told in the journal. How a repair
+//! is told lives in `wire::rebuild`.
 
 use std::collections::BTreeMap;
 
 use diesel::prelude::*;
-use domain::{Campaign, CampaignKey, Step, Timer, TimerId, Timestamp};
+use domain::{Campaign, CampaignKey, Timer, TimerId};
 use ports::PortError;
 use ports::journal::{Entry, Record};
 use ports::query::TimerState;
-use ports::verification::RebuildReport;
+use ports::verification::{RebuildOrder, RebuildReport};
+use wire::rebuild::{self, Difference, Wanted};
 
 use crate::embedded::Embedded;
 use crate::failure::Failure;
+use crate::findings::CampaignRow;
+use crate::journal::append;
 use crate::rows::{self, JournalRow, TimerCore, TimerProgress, instant, int, micros, rank};
 use crate::schema::{campaigns, journal, statement, timers};
 use crate::store::insert_campaign;
@@ -57,14 +61,14 @@ statement! {
 }
 
 /// Rebuilds every campaign.
-pub(crate) async fn run(store: &Embedded) -> Result<RebuildReport, PortError> {
+pub(crate) async fn run(store: &Embedded, order: &RebuildOrder) -> Result<RebuildReport, PortError> {
     let mut report = RebuildReport::default();
     let mut after = None;
     loop {
-        let start = after.take();
-        let (part, last) = store.on_writer(move |unit| portion(unit, start.as_ref())).await?;
+        let (start, order) = (after.take(), order.clone());
+        let (part, last) = store.on_writer(move |unit| portion(unit, &order, start.as_ref())).await?;
         report.campaigns += part.campaigns;
-        report.repaired += part.repaired;
+        report.repaired.extend(part.repaired);
         report.unreadable.extend(part.unreadable);
         match last {
             Some(key) => after = Some(key),
@@ -73,7 +77,11 @@ pub(crate) async fn run(store: &Embedded) -> Result<RebuildReport, PortError> {
     }
 }
 
-fn portion(unit: &mut Unit<'_>, after: Option<&CampaignKey>) -> Result<(RebuildReport, Option<CampaignKey>), Failure> {
+fn portion(
+    unit: &mut Unit<'_>,
+    order: &RebuildOrder,
+    after: Option<&CampaignKey>,
+) -> Result<(RebuildReport, Option<CampaignKey>), Failure> {
     let keys = keys_after(unit.connection, after, PORTION)?;
     let mut report = RebuildReport::default();
     for key in &keys {
@@ -82,9 +90,13 @@ fn portion(unit: &mut Unit<'_>, after: Option<&CampaignKey>) -> Result<(RebuildR
             continue;
         };
         report.campaigns += 1;
-        let (number, state_differs) = rewrite_campaign(unit, &campaign)?;
-        let timers_differ = rewrite_timers(unit, number, &campaign, timers_of(&campaign, &entries))?;
-        report.repaired += u64::from(state_differs || timers_differ);
+        let (number, mut differences) = rewrite_campaign(unit, &campaign)?;
+        differences.extend(rewrite_timers(unit, number, &campaign, &rebuild::timers_of(&campaign, &entries))?);
+        if !differences.is_empty() {
+            let fact = rebuild::repaired(order, unit.clock.now(), &campaign, &differences);
+            append(unit, vec![fact])?;
+            report.repaired.push((campaign.key, campaign.version));
+        }
     }
     Ok((report, keys.last().cloned()))
 }
@@ -100,138 +112,121 @@ fn fold(connection: &mut SqliteConnection, key: &CampaignKey) -> Result<Option<(
         return Ok(None);
     };
     let entries: Vec<Entry> = records.into_iter().map(|record| record.fact.entry).collect();
-    let steps = entries.iter().filter_map(step_of);
+    let steps = entries.iter().filter_map(rebuild::step_of);
     Ok(domain::fold(key, steps).ok().map(|campaign| (campaign, entries)))
 }
 
-fn step_of(entry: &Entry) -> Option<&Step> {
-    match entry {
-        Entry::Step(step) => Some(&step.step),
-        Entry::Rejected { .. } | Entry::TimerFailed { .. } | Entry::Notice { .. } => None,
-    }
-}
-
-/// Answers the campaign's number, and whether its row was different.
-fn rewrite_campaign(unit: &mut Unit<'_>, campaign: &Campaign) -> Result<(i64, bool), Failure> {
-    type Row = (i64, i64, String, Option<String>, i64, i64, String);
+/// Answers the campaign's number, and in what its row was different.
+fn rewrite_campaign(unit: &mut Unit<'_>, campaign: &Campaign) -> Result<(i64, Vec<Difference>), Failure> {
     let key = &campaign.key;
-    let row: Option<Row> = campaigns::table
-        .select((
-            campaigns::number,
-            campaigns::version,
-            campaigns::status,
-            campaigns::owner,
-            campaigns::start_at,
-            campaigns::end_at,
-            campaigns::body,
-        ))
+    let row: Option<CampaignRow> = campaigns::table
+        .select(CampaignRow::as_select())
         .filter(campaigns::tenant.eq(key.tenant.as_str()).and(campaigns::id.eq(key.id.as_str())))
         .get_result(unit.connection)
         .optional()?;
-    let Some((number, version, status, owner, start_at, end_at, body)) = row else {
+    let Some(row) = row else {
         unit.head.campaigns += 1;
         insert_campaign(unit.connection, unit.head.campaigns, campaign)?;
-        return Ok((unit.head.campaigns, true));
+        return Ok((unit.head.campaigns, vec![Difference::state(None, campaign)]));
     };
-    let window = &campaign.definition.window;
-    let rewrite = RewriteCampaign {
-        version: int(campaign.version),
-        status: campaign.status().as_str(),
-        owner: campaign.definition.owner.as_ref().map(domain::OwnerId::as_str),
-        start_at: micros(window.start()),
-        end_at: micros(window.end()),
-        body: &wire::stored::encode_campaign(campaign),
-        number,
-    };
-    let same = version == rewrite.version
-        && status == rewrite.status
-        && owner.as_deref() == rewrite.owner
-        && (start_at, end_at) == (rewrite.start_at, rewrite.end_at)
-        && rows::campaign(key, &body).as_ref() == Ok(campaign);
-    if !same {
+    let mut differences: Vec<Difference> =
+        row.wrong_columns(campaign).map(|(name, is, must)| Difference::column(name, is, must)).collect();
+    let readable = rows::campaign(key, &row.body);
+    if readable.as_ref() != Ok(campaign) {
+        let before = (row.body.as_str(), readable.as_ref().map_err(String::as_str));
+        differences.push(Difference::state(Some(before), campaign));
+    }
+    if !differences.is_empty() {
+        let window = &campaign.definition.window;
+        let rewrite = RewriteCampaign {
+            version: int(campaign.version),
+            status: campaign.status().as_str(),
+            owner: campaign.definition.owner.as_ref().map(domain::OwnerId::as_str),
+            start_at: micros(window.start()),
+            end_at: micros(window.end()),
+            body: &wire::stored::encode_campaign(campaign),
+            number: row.number,
+        };
         rewrite.execute(unit.connection)?;
     }
-    Ok((number, !same))
+    Ok((row.number, differences))
 }
 
-/// What the timer table must say of one timer.
-struct Desired<'a> {
-    timer: &'a Timer,
-    state: TimerState,
-    held: bool,
-    completed_at: Option<Timestamp>,
-    attempts: u32,
-    error: Option<&'a str>,
+/// What the timer table says of one campaign's timers.
+#[derive(Default)]
+struct Known {
+    rows: BTreeMap<TimerId, (Timer, TimerProgress)>,
+    /// Rows that cannot be read.
+    odd: Vec<Difference>,
 }
 
-/// Every timer that was ever armed for the campaign, as its journal leaves it.
-fn timers_of<'a>(campaign: &Campaign, entries: &'a [Entry]) -> BTreeMap<TimerId, Desired<'a>> {
-    let mut found = BTreeMap::new();
-    for step in entries.iter().filter_map(step_of) {
-        for timer in &step.armed {
-            let (state, held) = match campaign.timer(timer.id) {
-                Some(_) => (TimerState::Pending, campaign.held.contains(&timer.id)),
-                None => (TimerState::Cancelled, false),
-            };
-            let desired = Desired { timer, state, held, completed_at: None, attempts: 0, error: None };
-            found.insert(timer.id, desired);
+impl Known {
+    fn of(rows: Vec<(TimerCore, TimerProgress)>) -> Self {
+        let mut known = Self::default();
+        for (core, progress) in rows {
+            if let Ok(timer) = core.timer() {
+                known.rows.insert(timer.id, (timer, progress));
+            } else {
+                let id = TimerId(uuid::Uuid::from_slice(&core.id).unwrap_or_default());
+                known.odd.push(Difference::timer(id, Some("unreadable".to_owned()), None));
+            }
         }
-        if let Some(done) = step.event.settled_timer().and_then(|timer| found.get_mut(&timer.id)) {
-            done.state = TimerState::Completed;
-            done.completed_at = Some(step.at);
-        }
+        known
     }
-    for entry in entries {
-        if let Entry::TimerFailed { timer, attempts, error, .. } = entry
-            && let Some(failed) = found.get_mut(&timer.id).filter(|t| t.state == TimerState::Pending)
-        {
-            failed.state = TimerState::Failed;
-            failed.held = false;
-            failed.attempts = *attempts;
-            failed.error = Some(error);
-        }
-    }
-    found
-}
 
-/// Answers whether the rows were different. How often a timer was tried stands in no journal and is kept.
-fn rewrite_timers(
-    unit: &mut Unit<'_>,
-    number: i64,
-    campaign: &Campaign,
-    desired: BTreeMap<TimerId, Desired<'_>>,
-) -> Result<bool, Failure> {
-    let tenant = campaign.key.tenant.as_str();
-    let rows = timers::table
-        .select((TimerCore::as_select(), TimerProgress::as_select()))
-        .filter(timers::campaign.eq(number))
-        .load::<(TimerCore, TimerProgress)>(unit.connection)?;
-    let mut known: BTreeMap<TimerId, (Timer, TimerProgress)> = BTreeMap::new();
-    let mut readable = true;
-    for (core, progress) in rows {
-        match core.timer() {
-            Ok(timer) => drop(known.insert(timer.id, (timer, progress))),
-            Err(_) => readable = false,
-        }
-    }
-    let same = readable
-        && known.len() == desired.len()
-        && desired.iter().all(|(id, want)| {
-            known.get(id).is_some_and(|(timer, progress)| {
+    /// In what it differs from what it must say.
+    fn differences(&self, wanted: &BTreeMap<TimerId, Wanted<'_>>) -> Vec<Difference> {
+        let row = |timer: &Timer, p: &TimerProgress| {
+            let fire_at = p.fire_at.and_then(|at| instant(at).ok());
+            rebuild::timer_row(timer, &p.state, p.held != 0, fire_at, p.rank)
+        };
+        let mut found = self.odd.clone();
+        for (id, want) in wanted {
+            let known = self.rows.get(id);
+            let same = known.is_some_and(|(timer, progress)| {
                 timer == want.timer
                     && progress.state == want.state.as_str()
                     && (progress.held != 0) == want.held
                     && progress.completed_at == want.completed_at.map(micros)
                     && progress.fire_at == progress.must_fire_at(micros(timer.due))
                     && progress.rank == rank(&timer.kind)
-            })
-        });
-    if same {
-        return Ok(false);
+            });
+            if !same {
+                let waits = want.state == TimerState::Pending && !want.held;
+                let (fire_at, rank) = (waits.then_some(want.timer.due), rank(&want.timer.kind));
+                let after = rebuild::timer_row(want.timer, want.state.as_str(), want.held, fire_at, rank);
+                found.push(Difference::timer(*id, known.map(|(timer, p)| row(timer, p)), Some(after)));
+            }
+        }
+        let unknown = self.rows.iter().filter(|(id, _)| !wanted.contains_key(id));
+        found.extend(unknown.map(|(id, (timer, p))| Difference::timer(*id, Some(row(timer, p)), None)));
+        found
     }
-    diesel::delete(timers::table.filter(timers::campaign.eq(number))).execute(unit.connection)?;
-    for (id, want) in desired {
-        let kept = known.get(&id).map(|(_, progress)| progress).filter(|p| p.state == want.state.as_str());
+}
+
+/// Answers in what the rows were different. How often a timer was tried stands in no journal and is kept.
+fn rewrite_timers(
+    unit: &mut Unit<'_>,
+    number: i64,
+    campaign: &Campaign,
+    wanted: &BTreeMap<TimerId, Wanted<'_>>,
+) -> Result<Vec<Difference>, Failure> {
+    let tenant = campaign.key.tenant.as_str();
+    let rows = timers::table
+        .select((TimerCore::as_select(), TimerProgress::as_select()))
+        .filter(timers::campaign.eq(number))
+        .load::<(TimerCore, TimerProgress)>(unit.connection)?;
+    let known = Known::of(rows);
+    let differences = known.differences(wanted);
+    if differences.is_empty() {
+        return Ok(differences);
+    }
+    // A timer may have been put under another campaign.
+    let back: Vec<&[u8]> = wanted.keys().map(|id| id.0.as_bytes().as_slice()).collect();
+    let misplaced = timers::campaign.eq(number).or(timers::id.eq_any(back));
+    diesel::delete(timers::table.filter(misplaced)).execute(unit.connection)?;
+    for (id, want) in wanted {
+        let kept = known.rows.get(id).map(|(_, progress)| progress).filter(|p| p.state == want.state.as_str());
         let waits = want.state == TimerState::Pending && !want.held;
         let retry_at = kept.and_then(|p| p.retry_at).filter(|_| waits);
         let due_at = micros(want.timer.due);
@@ -259,5 +254,5 @@ fn rewrite_timers(
         }
         .execute(unit.connection)?;
     }
-    Ok(true)
+    Ok(differences)
 }

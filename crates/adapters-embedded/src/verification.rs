@@ -10,7 +10,7 @@ use ports::PortError;
 use ports::journal::{Entry, Position};
 use ports::query::TimerState;
 use ports::store::MAX_BATCH;
-use ports::verification::{CaseFile, ChainFault, ChainPage, RebuildReport, Verification};
+use ports::verification::{CaseFile, ChainFault, ChainPage, RebuildOrder, RebuildReport, Verification};
 use wire::chain::{self, ChainRow};
 
 use crate::embedded::Embedded;
@@ -36,7 +36,12 @@ impl Verification for Embedded {
         .await
     }
 
-    async fn doubled_commands(&self, within: TimeDelta, limit: usize) -> Result<Vec<(String, u64)>, PortError> {
+    async fn doubled_commands(
+        &self,
+        after: Position,
+        within: TimeDelta,
+        limit: usize,
+    ) -> Result<Vec<(String, u64)>, PortError> {
         let within = within.num_microseconds().unwrap_or(i64::MAX);
         self.on_reader(move |connection| {
             // The facts of one decision stand one after the other. Where a command's facts begin anew, there was another.
@@ -47,7 +52,7 @@ impl Verification for Embedded {
                      CASE actor_kind WHEN 'producer' THEN 'event/' || actor_subject WHEN 'timer' THEN 'timer' \
                        WHEN 'system' THEN 'system' ELSE 'call' END AS sender \
                    FROM journal AS fact \
-                   WHERE command IS NOT NULL AND NOT EXISTS \
+                   WHERE position > ? AND command IS NOT NULL AND NOT EXISTS \
                      (SELECT 1 FROM journal AS previous WHERE previous.position = fact.position - 1 \
                       AND previous.tenant = fact.tenant AND previous.command = fact.command AND previous.at = fact.at)), \
                  repeats AS ( \
@@ -58,6 +63,7 @@ impl Verification for Embedded {
                  WHERE since IS NOT NULL AND (since < ? OR sender = 'timer') \
                  GROUP BY tenant, sender, command LIMIT ?",
             )
+            .bind::<BigInt, _>(int(after.0))
             .bind::<BigInt, _>(within)
             .bind::<BigInt, _>(limit_of(limit, MAX_BATCH))
             .load::<Doubled>(connection)?;
@@ -74,8 +80,8 @@ impl Verification for Embedded {
         self.on_reader(move |connection| check_chain(connection, after, known, limit.clamp(1, MOST_LINKS))).await
     }
 
-    async fn rebuild(&self) -> Result<RebuildReport, PortError> {
-        rebuild::run(self).await
+    async fn rebuild(&self, order: &RebuildOrder) -> Result<RebuildReport, PortError> {
+        rebuild::run(self, order).await
     }
 }
 

@@ -13,7 +13,9 @@ use domain::{CampaignKey, Timestamp};
 use lifecycle_adapters_embedded::clock::ManualClock;
 use lifecycle_adapters_embedded::wakeups::LocalWakeups;
 use lifecycle_adapters_embedded::{Embedded, EmbeddedSettings, OpenError};
-use port_contracts::fixtures::{campaigns, commit, commit_facts, definition, key, notice, now, seconds, stored};
+use port_contracts::fixtures::{
+    campaigns, commit, commit_facts, definition, key, notice, now, rebuild_order, seconds, stored,
+};
 use port_contracts::orders::{FireDue, Order, create, run};
 use ports::PortError;
 use ports::feed::{Feed, Outbox, Publisher};
@@ -191,7 +193,7 @@ async fn a_look_at_a_live_file_sees_what_is_committed_and_changes_nothing() {
     let look = Embedded::open_offline(&fresh.path(), clock(1_800_000_100)).expect("it opens");
     create(&store, &key("autumn"), definition(now(&store).await)).await;
     assert_eq!(assert_sound(&look).await, (2, Position(2)));
-    assert!(matches!(look.rebuild().await, Err(PortError::Refused { .. })));
+    assert!(matches!(look.rebuild(&rebuild_order()).await, Err(PortError::Refused { .. })));
     let copy: Arc<dyn Store> = look;
     let nothing = |_: &View| Changes::default();
     assert!(matches!(commit(&copy, campaigns(&[]), nothing).await, Err(PortError::Refused { .. })));

@@ -13,8 +13,8 @@ use diesel::sql_types::Text;
 use domain::{Status, TimerId};
 use lifecycle_adapters_embedded::Embedded;
 use port_contracts::fixtures::{
-    campaigns, command, command_key, commit_facts, definition, due, json, key, look, notice, now, owner, seconds,
-    tenant,
+    campaigns, command, command_key, commit_facts, definition, due, json, key, look, notice, now, owner, rebuild_order,
+    seconds, tenant,
 };
 use port_contracts::orders::{FireDue, Order, run};
 use ports::dead_letters::{DeadLetters, LetterFilter, LetterKind, LetterState, NewLetter, Settlement};
@@ -159,9 +159,9 @@ async fn use_every_port(fresh: &Fresh, embedded: &Arc<Embedded>) {
     use_desk(embedded).await;
     let verification: Arc<dyn Verification> = embedded.clone();
     verification.case_files(None, 10).await.expect("reading");
-    verification.doubled_commands(chrono::TimeDelta::days(7), 10).await.expect("reading");
+    verification.doubled_commands(Position::START, chrono::TimeDelta::days(7), 10).await.expect("reading");
     verification.check_chain(Position(1), "", 10).await.expect("reading");
-    verification.rebuild().await.expect("rebuilding");
+    verification.rebuild(&rebuild_order()).await.expect("rebuilding");
 }
 
 async fn use_bus(embedded: &Arc<Embedded>) {

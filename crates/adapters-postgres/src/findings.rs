@@ -23,17 +23,22 @@ pub(crate) struct CampaignRow {
 }
 
 impl CampaignRow {
-    /// The columns that say something else than `campaign` does.
-    pub(crate) fn wrong_columns(&self, campaign: &Campaign) -> impl Iterator<Item = &'static str> + use<> {
+    /// The columns that say something else than `campaign` does: their names, what they say, and what they must say.
+    pub(crate) fn wrong_columns(
+        &self,
+        campaign: &Campaign,
+    ) -> impl Iterator<Item = (&'static str, String, String)> + use<> {
         let window = &campaign.definition.window;
+        let owner = campaign.definition.owner.as_ref().map(OwnerId::as_str);
+        let time = wire::time::format;
         let columns = [
-            ("version", self.version == int(campaign.version)),
-            ("status", self.status == campaign.status().as_str()),
-            ("owner", self.owner.as_deref() == campaign.definition.owner.as_ref().map(OwnerId::as_str)),
-            ("start_at", self.start_at == window.start()),
-            ("end_at", self.end_at == window.end()),
+            ("version", self.version.to_string(), int(campaign.version).to_string()),
+            ("status", self.status.clone(), campaign.status().as_str().to_owned()),
+            ("owner", format!("{:?}", self.owner.as_deref()), format!("{owner:?}")),
+            ("start_at", time(self.start_at), time(window.start())),
+            ("end_at", time(self.end_at), time(window.end())),
         ];
-        columns.into_iter().filter(|(_, same)| !same).map(|(column, _)| column)
+        columns.into_iter().filter(|(_, is, must)| is != must)
     }
 }
 
@@ -50,12 +55,12 @@ impl<'a> Findings<'a> {
 
     fn add(&mut self, invariant: Invariant, detail: &str) {
         let subject = format!("campaign {}", self.key);
-        self.faults.push(Violation { invariant, subject, detail: format!("{detail}; `lifecycle replay` repairs it") });
+        self.faults.push(Violation { invariant, subject, detail: detail.to_owned() });
     }
 
     /// The columns by which lists and counts find a campaign.
     pub(crate) fn compare_campaign(&mut self, campaign: &Campaign, row: &CampaignRow) {
-        for column in row.wrong_columns(campaign) {
+        for (column, ..) in row.wrong_columns(campaign) {
             self.add(Invariant::StateIsFold, &format!("its column {column} says something else than its state"));
         }
     }

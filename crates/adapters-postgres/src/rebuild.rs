@@ -1,17 +1,20 @@
-//! State and timer table written anew from the journal, in portions of one commit each.
+//! State and timer table written anew from the journal, in portions of one commit each, and told in the journal. How a repair
+//! is told lives in `wire::rebuild`.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
-use domain::{Campaign, CampaignKey, JsonText, OwnerId, Step, Timer, TimerId, TimerName, Timestamp};
+use domain::{Campaign, CampaignKey, JsonText, OwnerId, Timer, TimerId, TimerName, Timestamp};
 use ports::PortError;
-use ports::journal::{Entry, Record};
+use ports::journal::{Entry, Fact, Record};
 use ports::query::TimerState;
-use ports::verification::RebuildReport;
+use ports::verification::{RebuildOrder, RebuildReport};
 use uuid::Uuid;
+use wire::rebuild::{self, Difference, Wanted};
 
 use crate::case_rows::{self, ArmedRow, LogRow};
 use crate::failure::Failure;
@@ -19,7 +22,8 @@ use crate::findings::CampaignRow;
 use crate::postgres::Postgres;
 use crate::rows::{self, TimerProgress, attempts_column, int, rank};
 use crate::schema::{statement, timers};
-use crate::unit::Unit;
+use crate::unit::{Unit, Writer};
+use crate::{journal_writes, loading, store};
 
 /// How many campaigns one commit rebuilds: as many as can be held for a moment without anybody noticing.
 const PORTION: usize = 100;
@@ -92,13 +96,13 @@ statement! {
 }
 
 /// Rebuilds every campaign.
-pub(crate) async fn run(store: &Postgres) -> Result<RebuildReport, PortError> {
+pub(crate) async fn run(store: &Postgres, order: &RebuildOrder) -> Result<RebuildReport, PortError> {
     let mut report = RebuildReport::default();
     let mut after = None;
     loop {
-        let (part, last) = patiently(store, after.take()).await?;
+        let (part, last) = patiently(store, order, after.take()).await?;
         report.campaigns += part.campaigns;
-        report.repaired += part.repaired;
+        report.repaired.extend(part.repaired);
         report.unreadable.extend(part.unreadable);
         match last {
             Some(key) => after = Some(key),
@@ -110,12 +114,13 @@ pub(crate) async fn run(store: &Postgres) -> Result<RebuildReport, PortError> {
 /// One portion. Somebody may hold a campaign of it for a moment; done twice, it is as if done once.
 async fn patiently(
     store: &Postgres,
+    order: &RebuildOrder,
     after: Option<CampaignKey>,
 ) -> Result<(RebuildReport, Option<CampaignKey>), PortError> {
     let mut attempts = 1;
     loop {
-        let start = after.clone();
-        match store.write(async move |unit| portion(unit, start.as_ref()).await).await {
+        let (start, order, writer) = (after.clone(), order.clone(), Arc::clone(&store.writer));
+        match store.write(async move |unit| portion(unit, &writer, &order, start.as_ref()).await).await {
             Err(error) if error.may_retry() && attempts < ATTEMPTS => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "a portion is tried again");
                 tokio::time::sleep(PAUSE * attempts).await;
@@ -132,8 +137,13 @@ struct Folded {
     entries: Vec<Entry>,
 }
 
+/// In what campaigns differed from their logs.
+type Differences<'a> = BTreeMap<&'a CampaignKey, Vec<Difference>>;
+
 async fn portion(
     unit: &mut Unit,
+    writer: &Writer,
+    order: &RebuildOrder,
     after: Option<&CampaignKey>,
 ) -> Result<(RebuildReport, Option<CampaignKey>), Failure> {
     let mut report = RebuildReport::default();
@@ -159,70 +169,96 @@ async fn portion(
         }
     }
     report.campaigns = folded.len() as u64;
-    let mut repaired = rewrite_campaigns(unit, &stored, &folded).await?;
+    let mut found = Differences::new();
+    rewrite_campaigns(unit, &stored, &folded, &mut found).await?;
     let mut numbers: HashMap<&CampaignKey, i64> = stored.iter().map(|(key, row)| (key, row.number)).collect();
-    let restored = restore_campaigns(unit, &stored, &folded).await?;
+    let restored = restore_campaigns(unit, &stored, &folded, &mut found).await?;
     numbers.extend(restored.iter().map(|(key, number)| (key, *number)));
-    repaired.extend(restored.keys());
-    repaired.extend(rewrite_timers(unit, &numbers, &folded).await?);
-    report.repaired = repaired.len() as u64;
+    rewrite_timers(unit, &numbers, &folded, &mut found).await?;
+    report.repaired = tell(unit, writer, order, &folded, &found).await?;
     Ok((report, keys.last().cloned()))
+}
+
+/// Writes down what was different; answers whose it was.
+async fn tell(
+    unit: &mut Unit,
+    writer: &Writer,
+    order: &RebuildOrder,
+    folded: &[Folded],
+    found: &Differences<'_>,
+) -> Result<Vec<(CampaignKey, u64)>, Failure> {
+    if found.is_empty() {
+        return Ok(Vec::new());
+    }
+    let at = store::now(loading::clock(unit).await?, writer);
+    let repaired = || folded.iter().filter_map(|one| Some((&one.campaign, found.get(&one.campaign.key)?)));
+    let facts: Vec<Fact> = repaired().map(|(campaign, found)| rebuild::repaired(order, at, campaign, found)).collect();
+    journal_writes::append(unit, &facts).await?;
+    Ok(repaired().map(|(campaign, _)| (campaign.key.clone(), campaign.version)).collect())
 }
 
 /// The campaign that its log gives; none when that cannot be read or folded.
 fn fold(key: &CampaignKey, log: &[LogRow]) -> Option<Folded> {
     let records = log.iter().map(|(row, _)| row.record()).collect::<Result<Vec<Record>, Failure>>().ok()?;
     let entries: Vec<Entry> = records.into_iter().map(|record| record.fact.entry).collect();
-    let campaign = domain::fold(key, entries.iter().filter_map(step_of)).ok()?;
+    let campaign = domain::fold(key, entries.iter().filter_map(rebuild::step_of)).ok()?;
     Some(Folded { campaign, entries })
 }
 
-fn step_of(entry: &Entry) -> Option<&Step> {
-    match entry {
-        Entry::Step(step) => Some(&step.step),
-        Entry::Rejected { .. } | Entry::TimerFailed { .. } | Entry::Notice { .. } => None,
-    }
-}
-
-/// Writes the rows that are different; answers whose they were.
+/// Writes the rows that are different.
 async fn rewrite_campaigns<'a>(
     unit: &mut Unit,
     stored: &HashMap<CampaignKey, CampaignRow>,
     folded: &'a [Folded],
-) -> Result<HashSet<&'a CampaignKey>, Failure> {
-    let wrong = |(row, campaign): &(&CampaignRow, &Campaign)| {
+    found: &mut Differences<'a>,
+) -> Result<(), Failure> {
+    let mut wrong: Vec<(&CampaignRow, &Campaign)> = Vec::new();
+    for Folded { campaign, .. } in folded {
+        let Some(row) = stored.get(&campaign.key) else { continue };
+        let mut differences: Vec<Difference> =
+            row.wrong_columns(campaign).map(|(name, is, must)| Difference::column(name, is, must)).collect();
         let readable = rows::campaign(&campaign.key, &row.body);
-        row.wrong_columns(campaign).next().is_some() || readable.as_ref() != Ok(*campaign)
-    };
-    let known = folded.iter().filter_map(|f| Some((stored.get(&f.campaign.key)?, &f.campaign)));
-    let wrong: Vec<(&CampaignRow, &Campaign)> = known.filter(wrong).collect();
-    if !wrong.is_empty() {
-        let bodies: Vec<String> = wrong.iter().map(|(_, c)| wire::stored::encode_campaign(c)).collect();
-        let rewrite = RewriteCampaigns {
-            tenant: wrong.iter().map(|(_, c)| c.key.tenant.as_str()).collect(),
-            number: wrong.iter().map(|(row, _)| row.number).collect(),
-            version: wrong.iter().map(|(_, c)| int(c.version)).collect(),
-            status: wrong.iter().map(|(_, c)| c.status().as_str()).collect(),
-            owner: wrong.iter().map(|(_, c)| c.definition.owner.as_ref().map(OwnerId::as_str)).collect(),
-            start_at: wrong.iter().map(|(_, c)| c.definition.window.start()).collect(),
-            end_at: wrong.iter().map(|(_, c)| c.definition.window.end()).collect(),
-            body: &bodies,
-        };
-        rewrite.execute(&mut *unit.connection).await?;
+        if readable.as_ref() != Ok(campaign) {
+            let before = (row.body.as_str(), readable.as_ref().map_err(String::as_str));
+            differences.push(Difference::state(Some(before), campaign));
+        }
+        if !differences.is_empty() {
+            found.entry(&campaign.key).or_default().extend(differences);
+            wrong.push((row, campaign));
+        }
     }
-    Ok(wrong.into_iter().map(|(_, campaign)| &campaign.key).collect())
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    let bodies: Vec<String> = wrong.iter().map(|(_, c)| wire::stored::encode_campaign(c)).collect();
+    let rewrite = RewriteCampaigns {
+        tenant: wrong.iter().map(|(_, c)| c.key.tenant.as_str()).collect(),
+        number: wrong.iter().map(|(row, _)| row.number).collect(),
+        version: wrong.iter().map(|(_, c)| int(c.version)).collect(),
+        status: wrong.iter().map(|(_, c)| c.status().as_str()).collect(),
+        owner: wrong.iter().map(|(_, c)| c.definition.owner.as_ref().map(OwnerId::as_str)).collect(),
+        start_at: wrong.iter().map(|(_, c)| c.definition.window.start()).collect(),
+        end_at: wrong.iter().map(|(_, c)| c.definition.window.end()).collect(),
+        body: &bodies,
+    };
+    rewrite.execute(&mut *unit.connection).await?;
+    Ok(())
 }
 
 /// Writes the rows that are missing; answers their numbers.
-async fn restore_campaigns(
+async fn restore_campaigns<'a>(
     unit: &mut Unit,
     stored: &HashMap<CampaignKey, CampaignRow>,
-    folded: &[Folded],
+    folded: &'a [Folded],
+    found: &mut Differences<'a>,
 ) -> Result<HashMap<CampaignKey, i64>, Failure> {
-    let missing: Vec<&Campaign> =
+    let missing: Vec<&'a Campaign> =
         folded.iter().map(|f| &f.campaign).filter(|campaign| !stored.contains_key(&campaign.key)).collect();
     if missing.is_empty() {
         return Ok(HashMap::new());
+    }
+    for campaign in &missing {
+        found.entry(&campaign.key).or_default().push(Difference::state(None, campaign));
     }
     let bodies: Vec<String> = missing.iter().map(|c| wire::stored::encode_campaign(c)).collect();
     let restore = RestoreCampaigns {
@@ -239,111 +275,95 @@ async fn restore_campaigns(
     numbers.into_iter().map(|(number, tenant, id)| Ok((rows::key(&tenant, &id)?, number))).collect()
 }
 
-/// What the timer table must say of one timer.
-struct Desired<'a> {
-    timer: &'a Timer,
-    state: TimerState,
-    held: bool,
-    completed_at: Option<Timestamp>,
-    attempts: u32,
-    error: Option<&'a str>,
-}
-
-/// Every timer that was ever armed for the campaign, as its journal leaves it.
-fn timers_of(Folded { campaign, entries }: &Folded) -> BTreeMap<TimerId, Desired<'_>> {
-    let mut found = BTreeMap::new();
-    for step in entries.iter().filter_map(step_of) {
-        for timer in &step.armed {
-            let (state, held) = match campaign.timer(timer.id) {
-                Some(_) => (TimerState::Pending, campaign.held.contains(&timer.id)),
-                None => (TimerState::Cancelled, false),
-            };
-            let desired = Desired { timer, state, held, completed_at: None, attempts: 0, error: None };
-            found.insert(timer.id, desired);
-        }
-        if let Some(done) = step.event.settled_timer().and_then(|timer| found.get_mut(&timer.id)) {
-            done.state = TimerState::Completed;
-            done.completed_at = Some(step.at);
-        }
-    }
-    for entry in entries {
-        if let Entry::TimerFailed { timer, attempts, error, .. } = entry
-            && let Some(failed) = found.get_mut(&timer.id).filter(|t| t.state == TimerState::Pending)
-        {
-            failed.state = TimerState::Failed;
-            failed.held = false;
-            failed.attempts = *attempts;
-            failed.error = Some(error);
-        }
-    }
-    found
-}
-
-/// Writes all timers of campaigns whose rows are different; answers whose they were.
+/// Writes all timers of campaigns whose rows are different.
 async fn rewrite_timers<'a>(
     unit: &mut Unit,
     numbers: &HashMap<&CampaignKey, i64>,
     folded: &'a [Folded],
-) -> Result<HashSet<&'a CampaignKey>, Failure> {
+    found: &mut Differences<'a>,
+) -> Result<(), Failure> {
     let all: Vec<i64> = numbers.values().copied().collect();
     let mut stored = case_rows::timers(&mut unit.connection, &all).await?;
-    let mut wrong: Vec<(i64, &Campaign, BTreeMap<TimerId, Desired<'_>>, Known)> = Vec::new();
-    for one in folded {
-        let Some(number) = numbers.get(&one.campaign.key) else { continue };
+    let mut wrong: Vec<(i64, &Campaign, BTreeMap<TimerId, Wanted<'_>>, Known)> = Vec::new();
+    for Folded { campaign, entries } in folded {
+        let Some(number) = numbers.get(&campaign.key) else { continue };
         let rows = stored.remove(number).unwrap_or_default();
-        let desired = timers_of(one);
-        let known = Known::of(&one.campaign.key, rows);
-        if !known.is(&desired) {
-            wrong.push((*number, &one.campaign, desired, known));
+        let wanted = rebuild::timers_of(campaign, entries);
+        let known = Known::of(&campaign.key, rows);
+        let differences = known.differences(&wanted);
+        if !differences.is_empty() {
+            found.entry(&campaign.key).or_default().extend(differences);
+            wrong.push((*number, campaign, wanted, known));
         }
     }
     if wrong.is_empty() {
-        return Ok(HashSet::new());
+        return Ok(());
     }
     let gone: Vec<i64> = wrong.iter().map(|(number, ..)| *number).collect();
-    diesel::delete(timers::table.filter(timers::campaign.eq_any(&gone))).execute(&mut *unit.connection).await?;
+    // A timer may have been put under another campaign.
+    let back: Vec<Uuid> = wrong.iter().flat_map(|(.., wanted, _)| wanted.keys().map(|id| id.0)).collect();
+    let misplaced = timers::campaign.eq_any(&gone).or(timers::id.eq_any(&back));
+    diesel::delete(timers::table.filter(misplaced)).execute(&mut *unit.connection).await?;
     let rows: Vec<NewRow<'_>> = wrong
         .iter()
-        .flat_map(|(number, campaign, desired, known)| {
-            desired.iter().map(|(id, want)| NewRow::of(*number, campaign, want, known.rows.get(id)))
+        .flat_map(|(number, campaign, wanted, known)| {
+            wanted.iter().map(|(id, want)| NewRow::of(*number, campaign, want, known.rows.get(id)))
         })
         .collect();
-    insert_timers(unit, &rows).await?;
-    Ok(wrong.into_iter().map(|(_, campaign, ..)| &campaign.key).collect())
+    insert_timers(unit, &rows).await
 }
 
 /// What the timer table says of one campaign's timers.
 struct Known {
     rows: HashMap<TimerId, (Timer, TimerProgress)>,
-    /// Whether all of it can be read, and is of the campaign's tenant.
-    sound: bool,
+    /// Rows that cannot be read, or are of another tenant.
+    odd: Vec<Difference>,
 }
 
 impl Known {
     fn of(key: &CampaignKey, rows: Vec<ArmedRow>) -> Self {
-        let mut known = Self { rows: HashMap::new(), sound: true };
+        let mut known = Self { rows: HashMap::new(), odd: Vec::new() };
         for (core, progress, tenant) in rows {
-            known.sound &= tenant == key.tenant.as_str();
+            let id = TimerId(core.id);
+            if tenant != key.tenant.as_str() {
+                let after = Some("this tenant's".to_owned());
+                known.odd.push(Difference::timer(id, Some("another tenant's".to_owned()), after));
+            }
             match core.timer() {
-                Ok(timer) => drop(known.rows.insert(timer.id, (timer, progress))),
-                Err(_) => known.sound = false,
+                Ok(timer) => drop(known.rows.insert(id, (timer, progress))),
+                Err(_) => known.odd.push(Difference::timer(id, Some("unreadable".to_owned()), None)),
             }
         }
         known
     }
 
-    fn is(&self, desired: &BTreeMap<TimerId, Desired<'_>>) -> bool {
-        let same = |(id, want): (&TimerId, &Desired<'_>)| {
-            self.rows.get(id).is_some_and(|(timer, progress)| {
+    /// In what it differs from what it must say.
+    fn differences(&self, wanted: &BTreeMap<TimerId, Wanted<'_>>) -> Vec<Difference> {
+        let row = |timer: &Timer, p: &TimerProgress| {
+            rebuild::timer_row(timer, &p.state, p.held, p.fire_at, i64::from(p.rank))
+        };
+        let mut found = self.odd.clone();
+        for (id, want) in wanted {
+            let known = self.rows.get(id);
+            let same = known.is_some_and(|(timer, progress)| {
                 timer == want.timer
                     && progress.state == want.state.as_str()
                     && progress.held == want.held
                     && progress.completed_at == want.completed_at
                     && progress.fire_at == progress.must_fire_at(timer.due)
                     && progress.rank == rank(&timer.kind)
-            })
-        };
-        self.sound && self.rows.len() == desired.len() && desired.iter().all(same)
+            });
+            if !same {
+                let waits = want.state == TimerState::Pending && !want.held;
+                let fire_at = waits.then_some(want.timer.due);
+                let rank = i64::from(rank(&want.timer.kind));
+                let after = rebuild::timer_row(want.timer, want.state.as_str(), want.held, fire_at, rank);
+                found.push(Difference::timer(*id, known.map(|(timer, p)| row(timer, p)), Some(after)));
+            }
+        }
+        let unknown = self.rows.iter().filter(|(id, _)| !wanted.contains_key(id));
+        found.extend(unknown.map(|(id, (timer, p))| Difference::timer(*id, Some(row(timer, p)), None)));
+        found
     }
 }
 
@@ -362,7 +382,7 @@ struct NewRow<'a> {
 
 impl<'a> NewRow<'a> {
     /// How often a timer was tried stands in no journal and is kept.
-    fn of(number: i64, campaign: &'a Campaign, want: &Desired<'a>, known: Option<&'a (Timer, TimerProgress)>) -> Self {
+    fn of(number: i64, campaign: &'a Campaign, want: &Wanted<'a>, known: Option<&'a (Timer, TimerProgress)>) -> Self {
         let kept = known.map(|(_, progress)| progress).filter(|p| p.state == want.state.as_str());
         let waits = want.state == TimerState::Pending && !want.held;
         let retry_at = kept.and_then(|p| p.retry_at).filter(|_| waits);

@@ -98,7 +98,7 @@ async fn transact(
 }
 
 /// The store's clock (S4): the server's, but never behind what this process said or what anybody committed.
-fn now((now, committed): loading::Clock, writer: &Writer) -> Timestamp {
+pub(crate) fn now((now, committed): loading::Clock, writer: &Writer) -> Timestamp {
     let now = now.max(committed);
     let micros = now.timestamp_micros();
     let floor = writer.last_now.fetch_max(micros, Ordering::AcqRel);

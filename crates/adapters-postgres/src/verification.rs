@@ -13,7 +13,7 @@ use ports::PortError;
 use ports::journal::{Entry, Position};
 use ports::query::TimerState;
 use ports::store::MAX_BATCH;
-use ports::verification::{CaseFile, ChainFault, ChainPage, RebuildReport, Verification};
+use ports::verification::{CaseFile, ChainFault, ChainPage, RebuildOrder, RebuildReport, Verification};
 use wire::chain::{self, ChainRow};
 
 use crate::case_rows::{self, ArmedRow, LogRow};
@@ -55,12 +55,18 @@ impl Verification for Postgres {
         .await
     }
 
-    async fn doubled_commands(&self, within: TimeDelta, limit: usize) -> Result<Vec<(String, u64)>, PortError> {
+    async fn doubled_commands(
+        &self,
+        after: Position,
+        within: TimeDelta,
+        limit: usize,
+    ) -> Result<Vec<(String, u64)>, PortError> {
         // What does not fit into an interval is longer than any journal.
         let within = within.num_microseconds().unwrap_or(i64::MAX);
         self.read(Freshness::Now, async move |connection| {
             case_rows::allow(connection, WHOLE_LIMIT).await?;
             let found = sql_query(DOUBLED)
+                .bind::<BigInt, _>(int(after.0))
                 .bind::<Interval, _>(diesel::data_types::PgInterval::from_microseconds(within))
                 .bind::<BigInt, _>(limit_of(limit, MAX_BATCH))
                 .load::<Doubled>(connection)
@@ -82,8 +88,8 @@ impl Verification for Postgres {
         .await
     }
 
-    async fn rebuild(&self) -> Result<RebuildReport, PortError> {
-        rebuild::run(self).await
+    async fn rebuild(&self, order: &RebuildOrder) -> Result<RebuildReport, PortError> {
+        rebuild::run(self, order).await
     }
 }
 
@@ -95,13 +101,13 @@ WITH facts AS (
     CASE actor_kind WHEN 'producer' THEN 'event/' || actor_subject WHEN 'timer' THEN 'timer'
       WHEN 'system' THEN 'system' ELSE 'call' END AS sender,
     lag((tenant, command, at)) OVER (ORDER BY position) AS previous
-  FROM journal),
+  FROM journal WHERE position > $1),
 repeats AS (
   SELECT tenant, sender, command, at - lag(at) OVER (PARTITION BY tenant, sender, command ORDER BY position) AS since
   FROM facts WHERE command IS NOT NULL AND (tenant, command, at) IS DISTINCT FROM previous)
 SELECT tenant || '/' || command AS name, count(*) + 1 AS decisions FROM repeats
-WHERE since IS NOT NULL AND (since < $1 OR sender = 'timer')
-GROUP BY tenant, sender, command LIMIT $2";
+WHERE since IS NOT NULL AND (since < $2 OR sender = 'timer')
+GROUP BY tenant, sender, command LIMIT $3";
 
 #[derive(QueryableByName)]
 struct Doubled {

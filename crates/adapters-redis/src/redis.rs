@@ -26,6 +26,7 @@ use crate::marks::Marks;
 use crate::names::Names;
 use crate::publisher::RedisPublisher;
 use crate::settings::{Address, RedisSettings};
+use crate::streams::RedisStreams;
 use crate::upkeep::{InboundUpkeep, OutboundUpkeep, Trimmer};
 use crate::wakeups::SharedWakeups;
 
@@ -128,6 +129,11 @@ impl Redis {
     /// Who tells the world.
     pub fn publisher(&self) -> Arc<RedisPublisher> {
         Arc::new(RedisPublisher::new(Arc::clone(&self.commands), Arc::clone(&self.marks), &self.names))
+    }
+
+    /// What the streams hold.
+    pub fn streams(&self) -> Arc<RedisStreams> {
+        Arc::new(RedisStreams::new(Arc::clone(&self.commands), self.names.clone()))
     }
 
     /// The last published position, as far as this process knows; it goes back when Redis has lost what it was told.

@@ -54,6 +54,27 @@ pub(crate) fn of(record: &Record) -> [Group; 2] {
     [events(record), frames(record)]
 }
 
+/// The entries that `record` becomes, as they stand in the streams: the stream's place in `names::OUTBOUND`, from 0, the id,
+/// names and values of the fields. What `publish.lua` writes.
+pub(crate) fn entries(record: &Record) -> Vec<(usize, (u64, u64), Vec<String>)> {
+    let mut all = Vec::new();
+    for group in of(record) {
+        let shared: Vec<String> =
+            group.shared.iter().flat_map(|(name, value)| [(*name).to_owned(), value.clone()]).collect();
+        for entry in group.entries {
+            let mut fields = Vec::with_capacity(shared.len() + 6);
+            if group.with_id {
+                fields.extend(["eventId".to_owned(), format!("{}-{}", group.position, entry.k)]);
+            }
+            fields.extend([group.type_field.to_owned(), entry.kind]);
+            fields.extend(shared.iter().cloned());
+            fields.extend(["data".to_owned(), entry.data]);
+            all.push((usize::from(entry.stream) - 1, (group.position, u64::from(entry.k)), fields));
+        }
+    }
+    all
+}
+
 fn events(record: &Record) -> Group {
     let entries = wire::outbound::expand(record).into_iter().map(|event| Entry {
         stream: match event.stream {

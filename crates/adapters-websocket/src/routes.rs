@@ -185,7 +185,7 @@ mod tests {
 
     fn notice(tenant: TenantId) -> Record {
         let [name, subject] = ["instance.started", "this"].map(str::to_owned);
-        record(1, tenant, Entry::Notice { name, subject, detail: JsonText::empty() })
+        record(1, tenant, Entry::Notice { name, campaign: None, subject, detail: JsonText::empty() })
     }
 
     fn listener(mailbox: &Arc<Mailbox>) -> Listener {

@@ -102,17 +102,17 @@ pub(crate) enum Command {
     /// Needs the variable `DATABASE_URL` (or `postgres.url`). Run it before the first start and with every new version, before the new
     /// instances start: old ones work on with the new tables. The embedded store migrates itself.
     Migrate(MigrateArgs),
-    /// Check every invariant (INV-1 to INV-8) and the audit chain of the stored data
+    /// Check every invariant (INV-1 to INV-8), the audit chain and the streams against the stored log
     ///
-    /// Reads only; may run beside a serving instance. Exit code 1 when something is wrong.
-    Verify(Report),
+    /// Reads only, unless asked to repair; may run beside a serving instance. Exit code 1 when something is wrong.
+    Verify(Verify),
     /// Check what is kept for auditors
     #[command(subcommand)]
     Audit(Audit),
     /// Rebuild the state of all campaigns and their timers from the log
     ///
-    /// The log is the truth: a campaign whose stored state differs from it is repaired. On the embedded store stop the
-    /// service first; on servers instances may go on working.
+    /// The log is the truth: a campaign whose stored state differs from it is repaired, which is written down in its history.
+    /// On the embedded store stop the service first; on servers instances may go on working.
     Replay(Replay),
     /// Look at what could not be processed, process it again, or give it up
     ///
@@ -189,6 +189,26 @@ pub(crate) struct Report {
     /// How to print the report
     #[arg(long, value_enum, default_value = "human", value_name = "FORMAT")]
     pub(crate) output: Format,
+}
+
+/// See [`Command::Verify`].
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    /// Mend what the log tells how it must be, write down what was mended, and check again
+    ///
+    /// Campaigns and timers that differ from the log are written anew from it, with a notice in the campaign's history;
+    /// streams that miss something are told again. Exit code 0 when nothing is wrong any more. On the embedded store stop the
+    /// service first; on servers instances may go on working. Without it nothing is changed, and what it would mend is marked.
+    #[arg(long)]
+    pub(crate) repair: bool,
+    /// Why it is repaired; kept with what was mended
+    #[arg(long, value_name = "TEXT", requires = "repair", value_parser = domain::Reason::parse)]
+    pub(crate) reason: Option<domain::Reason>,
+    /// Leave the streams in Redis out
+    #[arg(long)]
+    pub(crate) without_streams: bool,
+    #[command(flatten)]
+    pub(crate) report: Report,
 }
 
 /// See [`Command::Audit`].

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use adapters_http::ServerSettings;
 use adapters_websocket::Hub;
-use application::{Consumer, Heartbeat, Housekeeper, Maintenance, Notices, Presence, Relay, System};
+use application::{Consumer, Heartbeat, Housekeeper, Maintenance, Notices, Patrol, Presence, Relay, System};
 use domain::{JsonText, TenantId};
 use metrics_exporter_prometheus::PrometheusHandle;
 use ports::clock::Clock;
@@ -100,6 +100,7 @@ impl Running {
         intake_tasks.push(loops.housekeeper.watched("housekeeping", watch(&intake)));
         intake_tasks.push(loops.maintenance.watched("maintenance", watch(&intake)));
         intake_tasks.push(loops.presence.watched("presence", watch(&intake)));
+        intake_tasks.push(loops.patrol.watched("verification", watch(&intake)));
         intake_tasks.push(watch(&intake).once("metrics", upkeep(metrics, intake.clone())));
 
         let mut relay_tasks = vec![loops.relay.watched("relay", watch(&relay))];
@@ -226,7 +227,7 @@ macro_rules! watched {
         }
     )+};
 }
-watched!(Consumer, Housekeeper, Maintenance, Presence, Relay);
+watched!(Consumer, Housekeeper, Maintenance, Patrol, Presence, Relay);
 
 /// Watches one task.
 struct Watch {

@@ -10,7 +10,7 @@ mod demo;
 mod failure;
 mod lifecycle;
 mod output;
-mod proof;
+mod report;
 mod telemetry;
 mod usage;
 mod wiring;

@@ -54,7 +54,7 @@ impl Notices {
         subject: &str,
         detail: JsonText,
     ) -> Result<(), PortError> {
-        let entry = Entry::Notice { name: name.to_owned(), subject: subject.to_owned(), detail };
+        let entry = Entry::Notice { name: name.to_owned(), campaign: None, subject: subject.to_owned(), detail };
         let decision = Notice { tenant, actor, ids: Arc::clone(&self.ids), entry };
         let scope = Scope::Campaigns { keys: Vec::new(), commands: Vec::new() };
         self.store.transact(scope, Arc::new(decision)).await.map(|_| ())

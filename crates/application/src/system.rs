@@ -18,6 +18,7 @@ use ports::query::{Queries, StoreStatus};
 use crate::advice::{Advice, Measures, advise};
 use crate::commands::Commands;
 use crate::heartbeat::Heartbeats;
+use crate::patrol::PatrolReport;
 use crate::recovery::{Recovery, RecoveryReport};
 
 /// An instance that gave no sign of life for so long is not shown any more.
@@ -55,6 +56,8 @@ pub struct SystemReport {
     pub advice: Vec<Advice>,
     /// The last recovery.
     pub recovery: Option<RecoveryReport>,
+    /// What goes over the stored data has found; none while another instance does.
+    pub patrol: Option<PatrolReport>,
 }
 
 /// Whether traffic should come.
@@ -84,6 +87,9 @@ impl Default for HealthSettings {
 /// What the process uses, in percent of what it may: CPU, memory. None where it cannot be told.
 pub type UsageProbe = Arc<dyn Fn() -> (Option<f64>, Option<f64>) + Send + Sync>;
 
+/// What the patrol of this instance found; none while another instance patrols.
+pub type PatrolProbe = Arc<dyn Fn() -> Option<PatrolReport> + Send + Sync>;
+
 /// What the report is made from.
 #[derive(Clone)]
 pub struct SystemParts {
@@ -107,6 +113,8 @@ pub struct SystemParts {
     pub recovery: Arc<Recovery>,
     /// What the process uses.
     pub usage: UsageProbe,
+    /// What the patrol found.
+    pub patrol: PatrolProbe,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Limits of readiness.
@@ -159,6 +167,7 @@ impl System {
             tasks: parts.heartbeats.health(),
             advice: advise(&measures),
             recovery: parts.recovery.last(),
+            patrol: (parts.patrol)(),
             store,
         })
     }

@@ -10,9 +10,11 @@ use domain::{
     Timestamp, Window,
 };
 use ports::PortError;
+use ports::clock::Ids;
 use ports::feed::Outbox;
 use ports::journal::{Actor, ActorKind, Cause, Entry, Fact, Position, Record};
 use ports::store::{Changes, CommandKey, Decision, MAX_BATCH, Receipt, Scope, Store, View};
+use ports::verification::RebuildOrder;
 use uuid::Uuid;
 
 /// A tenant.
@@ -86,6 +88,20 @@ pub fn new_id() -> Uuid {
     uuid::Builder::from_unix_timestamp_millis(millis, &[7; 10]).into_uuid()
 }
 
+struct NewIds;
+
+impl Ids for NewIds {
+    fn next(&self) -> Uuid {
+        new_id()
+    }
+}
+
+/// An order to rebuild a store, by an operator.
+pub fn rebuild_order() -> RebuildOrder {
+    let actor = Actor { kind: ActorKind::Operator, subject: "olga".to_owned() };
+    RebuildOrder { actor, reason: "a contract".to_owned(), ids: Arc::new(NewIds) }
+}
+
 /// A fact of the tenant `acme`.
 pub fn fact(at: Timestamp, entry: Entry) -> Fact {
     fact_of(&tenant("acme"), at, entry)
@@ -101,7 +117,7 @@ pub fn fact_of(tenant: &TenantId, at: Timestamp, entry: Entry) -> Fact {
 /// A notice, the simplest fact there is.
 pub fn notice(at: Timestamp, subject: &str) -> Fact {
     let detail = json(r#"{"n":1}"#);
-    fact(at, Entry::Notice { name: "contract.noted".to_owned(), subject: subject.to_owned(), detail })
+    fact(at, Entry::Notice { name: "contract.noted".to_owned(), campaign: None, subject: subject.to_owned(), detail })
 }
 
 struct Closure<F>(F);

@@ -117,7 +117,12 @@ fn every_entry(at: Timestamp) -> Vec<Entry> {
         entries.push(Entry::TimerFailed { campaign, owner, timer: reminder.clone(), attempts: 5, error });
     }
     let detail = json(r#"{"deep":{"list":[1,2.5,null,"é"]}}"#);
-    entries.push(Entry::Notice { name: "recovery.completed".to_owned(), subject: "one".to_owned(), detail });
+    entries.push(Entry::Notice {
+        name: "recovery.completed".to_owned(),
+        campaign: None,
+        subject: "one".to_owned(),
+        detail,
+    });
     entries
 }
 

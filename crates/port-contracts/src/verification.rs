@@ -5,13 +5,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use domain::CampaignKey;
 use domain::invariants::check_campaign;
-use ports::journal::{Actor, ActorKind, Cause, Fact, Position};
+use ports::journal::{Actor, ActorKind, Cause, Entry, Fact, Position};
 use ports::store::{Changes, Scope, TimerWrite, View};
 use ports::verification::{CaseFile, Verification};
 
 use crate::fixtures::{
-    campaigns, command, commit, commit_facts, definition, due, fact_of, key, key_of, look, notice, now, seconds,
-    stored, tenant,
+    campaigns, command, commit, commit_facts, definition, due, fact_of, journal, key, key_of, look, notice, now,
+    rebuild_order, seconds, stored, tenant,
 };
 use crate::orders::{FireDue, Order, carry_out, create, run};
 use crate::queries::{reminder, start};
@@ -48,6 +48,7 @@ macro_rules! verification_contract {
                 a_forged_record_breaks_the_chain,
                 a_chain_begins_with_the_hash_that_was_given,
                 a_rebuild_restores_what_was_damaged,
+                a_rebuild_is_written_down_in_the_history_of_what_it_mended,
                 a_rebuild_of_a_sound_store_changes_nothing,
             }
         }
@@ -181,7 +182,7 @@ pub async fn what_would_keep_a_timer_from_firing_is_a_fault(h: &mut impl Verific
     assert_eq!(count_faults(h).await, 0);
     h.mislay_timers().await;
     assert_eq!(count_faults(h).await, 2, "its START and its EXPIRE");
-    h.verification().rebuild().await.expect("rebuilding");
+    h.verification().rebuild(&rebuild_order()).await.expect("rebuilding");
     assert_eq!(count_faults(h).await, 0);
 }
 
@@ -193,7 +194,7 @@ pub async fn a_command_with_two_effects_is_found(h: &mut impl VerificationHarnes
     create(&store, &key("spring"), target).await;
     run(&store, vec![start("spring")]).await.expect("it starts");
     run(&store, vec![Order::engage(&key("spring"), 9).named(command("c-1"))]).await.expect("three facts, one command");
-    assert_eq!(h.verification().doubled_commands(seconds(60), 10).await.expect("asking"), []);
+    assert_eq!(h.verification().doubled_commands(Position::START, seconds(60), 10).await.expect("asking"), []);
 
     create(&store, &key("autumn"), definition(at)).await;
     run(&store, vec![start("autumn")]).await.expect("it starts");
@@ -205,9 +206,9 @@ pub async fn a_command_with_two_effects_is_found(h: &mut impl VerificationHarnes
             move |view: &View| Changes { inbox: Vec::new(), ..carry_out(view, std::slice::from_ref(&twice)) };
         commit(&store, campaigns(&[key("autumn")]), forgetful).await.expect("an effect");
     }
-    let found = h.verification().doubled_commands(seconds(60), 10).await.expect("asking");
+    let found = h.verification().doubled_commands(Position::START, seconds(60), 10).await.expect("asking");
     assert_eq!(found, [("acme/c-2".to_owned(), 2)]);
-    let later = h.verification().doubled_commands(seconds(1), 10).await.expect("asking");
+    let later = h.verification().doubled_commands(Position::START, seconds(1), 10).await.expect("asking");
     assert_eq!(later, [], "after its time an id may be used again");
 }
 
@@ -224,7 +225,7 @@ pub async fn a_command_that_is_called_like_a_timer_is_another_one(h: &mut impl V
         };
         commit(&store, campaigns(&[]), fact).await.expect("a fact");
     }
-    assert_eq!(h.verification().doubled_commands(seconds(60), 10).await.expect("asking"), []);
+    assert_eq!(h.verification().doubled_commands(Position::START, seconds(60), 10).await.expect("asking"), []);
 }
 
 /// The chain's last position and hash, read in pages of `limit`; it must hold.
@@ -288,9 +289,9 @@ pub async fn a_rebuild_restores_what_was_damaged(h: &mut impl VerificationHarnes
     let changes = move |_: &View| Changes { timers: vec![lost.clone()], ..Changes::default() };
     commit(&h.store(), campaigns(&[key("late")]), changes).await.expect("a timer is lost");
 
-    let report = h.verification().rebuild().await.expect("rebuilding");
+    let report = h.verification().rebuild(&rebuild_order()).await.expect("rebuilding");
     assert_eq!(report.campaigns, 4);
-    assert!(report.repaired >= 1 && report.unreadable.is_empty(), "{report:?}");
+    assert!(!report.repaired.is_empty() && report.unreadable.is_empty(), "{report:?}");
     assert_eq!((stored(&h.store(), &a).await, stored(&h.store(), &b).await), whole);
     for file in files(&h.verification(), 10).await {
         assert_eq!(violations(&file), [], "{}", file.key);
@@ -303,12 +304,44 @@ pub async fn a_rebuild_restores_what_was_damaged(h: &mut impl VerificationHarnes
 pub async fn a_rebuild_of_a_sound_store_changes_nothing(h: &mut impl VerificationHarness) {
     some_history(h).await;
     let (before, chain) = (files(&h.verification(), 10).await, sound_chain(h, 1_000).await);
-    let report = h.verification().rebuild().await.expect("rebuilding");
-    assert_eq!((report.campaigns, report.repaired, report.unreadable.len()), (3, 0, 0));
+    let report = h.verification().rebuild(&rebuild_order()).await.expect("rebuilding");
+    assert_eq!((report.campaigns, report.repaired.len(), report.unreadable.len()), (3, 0, 0));
     let after = files(&h.verification(), 10).await;
     for (before, after) in before.iter().zip(&after) {
         assert_eq!((&before.stored, &before.log), (&after.stored, &after.log));
         assert_eq!(violations(after), []);
     }
     assert_eq!(sound_chain(h, 1_000).await, chain);
+}
+
+/// V4: what was different is told in the campaign's history, by whoever asked for it; done again, nothing is.
+pub async fn a_rebuild_is_written_down_in_the_history_of_what_it_mended(h: &mut impl VerificationHarness) {
+    some_history(h).await;
+    let before = journal(&h.outbox()).await.len();
+    h.spoil_campaign(&key("a")).await;
+    h.mislay_timers().await;
+    let report = h.verification().rebuild(&rebuild_order()).await.expect("rebuilding");
+    let mended: Vec<CampaignKey> = report.repaired.iter().map(|(key, _)| key.clone()).collect();
+    assert_eq!(mended, [key("a"), key("b"), key_of("globex", "a")]);
+    let told = journal(&h.outbox()).await.split_off(before);
+    assert_eq!(told.len(), 3);
+    for (record, key) in told.iter().zip(&mended) {
+        let Entry::Notice { name, campaign, detail, .. } = &record.fact.entry else { panic!("{record:?}") };
+        assert_eq!(
+            (name.as_str(), &record.fact.tenant, campaign.as_ref()),
+            ("campaign.repaired", &key.tenant, Some(&key.id))
+        );
+        assert_eq!(record.fact.actor, rebuild_order().actor);
+        assert!(detail.as_str().contains("a contract") && detail.as_str().contains("_CAMPAIGN"), "{detail:?}");
+        let history = h.queries().history(key, Position::START, 100).await.expect("reading");
+        assert_eq!(history.last().map(|last| last.position), Some(record.position), "{key}");
+    }
+    let Entry::Notice { detail, .. } = &told[0].fact.entry else { panic!("{told:?}") };
+    assert!(detail.as_str().contains("unreadable"), "{detail:?}");
+    sound_chain(h, 1_000).await;
+    h.verification().rebuild(&rebuild_order()).await.expect("rebuilding");
+    assert_eq!(journal(&h.outbox()).await.len(), before + 3, "it was sound");
+    for file in files(&h.verification(), 10).await {
+        assert_eq!(violations(&file), [], "{}", file.key);
+    }
 }

@@ -148,8 +148,10 @@ pub enum Entry {
     },
     /// An operator, or the service, did something that is no step of a campaign.
     Notice {
-        /// What, as `area.verb`: `instance.started`, `recovery.completed`, `dead_letter.discarded`, ...
+        /// What, as `area.verb`: `instance.started`, `recovery.completed`, `campaign.repaired`, ...
         name: String,
+        /// The campaign that it is about, in whose history it then stands.
+        campaign: Option<CampaignId>,
         /// On what.
         subject: String,
         /// Details as a JSON object.
@@ -180,7 +182,7 @@ impl Entry {
         match self {
             Self::Step(step) => Some(&step.campaign),
             Self::Rejected { campaign, .. } | Self::TimerFailed { campaign, .. } => Some(campaign),
-            Self::Notice { .. } => None,
+            Self::Notice { campaign, .. } => campaign.as_ref(),
         }
     }
 

@@ -106,6 +106,7 @@ impl Running {
             heartbeats: beats.clone(),
             recovery,
             usage: Arc::new(|| (None, None)),
+            patrol: Arc::new(|| None),
             clock: node.clock.clone(),
             settings: HealthSettings::default(),
         }));

@@ -12,6 +12,7 @@ pub mod http;
 pub mod inbound;
 pub mod json;
 pub mod outbound;
+pub mod rebuild;
 pub mod schema;
 pub mod stored;
 pub mod time;

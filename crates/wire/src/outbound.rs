@@ -112,7 +112,7 @@ pub fn expand(record: &Record) -> Vec<OutboundEvent<'_>> {
         Entry::TimerFailed { campaign, owner: _, timer, attempts, error } => {
             out.add(Stream::Timer, TIMER_FAILED, &TimerEvent::failed(campaign, timer, *attempts, error));
         }
-        Entry::Notice { name, subject, detail } => {
+        Entry::Notice { name, campaign: _, subject, detail } => {
             let detail = json::Embedded(detail.as_str());
             out.add(Stream::System, name, &Notice { name, subject, detail, occurred_at: record.fact.at });
         }

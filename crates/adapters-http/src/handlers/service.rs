@@ -1,10 +1,13 @@
 //! The service itself: events handed in, its state, its health, its documents.
 
-use application::{RecoveryReport, SystemReport};
+use application::{PatrolReport, RecoveryReport, SystemReport};
 use domain::Timestamp;
 use http::StatusCode;
 use ports::instances::Instance;
-use wire::http::{AdviceBody, EventBody, EventReceipt, InstanceBody, RecoveryBody, SystemBody, TaskBody};
+use wire::http::{
+    AdviceBody, AuditHeadBody, EventBody, EventReceipt, GroundBody, InstanceBody, InvariantCountBody, RecoveryBody,
+    SystemBody, TaskBody, VerificationBody,
+};
 use wire::inbound::{Envelope, encode};
 
 use crate::Api;
@@ -85,8 +88,18 @@ pub(super) fn openapi() -> Reply {
 }
 
 fn system_body(report: SystemReport) -> SystemBody {
-    let SystemReport { instance, others, store, published, oldest_unread, dead_letters, tasks, advice, recovery } =
-        report;
+    let SystemReport {
+        instance,
+        others,
+        store,
+        published,
+        oldest_unread,
+        dead_letters,
+        tasks,
+        advice,
+        recovery,
+        patrol,
+    } = report;
     SystemBody {
         instances: std::iter::once(instance_body(instance, None))
             .chain(others.into_iter().map(|seen| instance_body(seen.instance, Some(seen.seen_at))))
@@ -114,6 +127,28 @@ fn system_body(report: SystemReport) -> SystemBody {
             })
             .collect(),
         recovery: recovery.as_ref().map(recovery_body),
+        verification: patrol.map(verification_body),
+    }
+}
+
+fn verification_body(report: PatrolReport) -> VerificationBody {
+    let PatrolReport { grounds, violations, head } = report;
+    VerificationBody {
+        ok: violations.is_empty(),
+        grounds: grounds
+            .into_iter()
+            .map(|(ground, report)| GroundBody {
+                what: ground.as_str().to_owned(),
+                checked: report.checked,
+                rounds: report.rounds,
+                last_round: report.last_round,
+            })
+            .collect(),
+        violations: violations
+            .into_iter()
+            .map(|(invariant, count)| InvariantCountBody { invariant: invariant.id().to_owned(), count })
+            .collect(),
+        audit_head: head.map(|(position, hash, noted_at)| AuditHeadBody { position: position.0, hash, noted_at }),
     }
 }
 

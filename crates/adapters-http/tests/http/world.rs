@@ -148,6 +148,7 @@ impl World {
             heartbeats,
             recovery: Arc::new(recovery),
             usage: Arc::new(|| (None, None)),
+            patrol: Arc::new(|| None),
             clock: self.clone(),
             settings: HealthSettings::default(),
         })

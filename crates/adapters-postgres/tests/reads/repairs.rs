@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use port_contracts::fixtures::{commit_facts, definition, json, key, new_id, notice, now, owner, stored, tenant};
+use port_contracts::fixtures::{
+    commit_facts, definition, json, key, new_id, notice, now, owner, rebuild_order, stored, tenant,
+};
 use port_contracts::orders::create;
 use ports::dead_letters::{DeadLetters, LetterFilter, LetterKind, NewLetter};
 use ports::journal::Position;
@@ -51,12 +53,55 @@ async fn a_campaign_that_is_missing_is_written_anew_from_its_log() {
     let faulty: Vec<String> = faulty.map(|file| file.key.id.as_str().to_owned()).collect();
     assert_eq!((files.len(), faulty), (250, ["c-007", "c-120", "c-200"].map(str::to_owned).to_vec()));
 
-    let report = fresh.postgres().rebuild().await.expect("rebuilding");
-    assert_eq!((report.campaigns, report.repaired, report.unreadable.len()), (250, 3, 0));
+    let report = fresh.postgres().rebuild(&rebuild_order()).await.expect("rebuilding");
+    assert_eq!((report.campaigns, report.repaired.len(), report.unreadable.len()), (250, 3, 0));
     assert_eq!(stored(&store, &key("c-120")).await, whole);
     let files = fresh.postgres().case_files(None, 1_000).await.expect("reading");
     assert!(files.iter().all(|file| file.stored.is_ok() && file.faults.is_empty()));
-    assert_eq!(fresh.postgres().rebuild().await.expect("rebuilding").repaired, 0);
+    assert_eq!(fresh.postgres().rebuild(&rebuild_order()).await.expect("rebuilding").repaired.len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_timer_that_was_put_under_another_campaign_goes_back_to_its_own() {
+    let fresh = Fresh::open().await;
+    let store: Arc<dyn Store> = fresh.postgres();
+    let at = now(&store).await;
+    // So far apart that they are mended by different commits.
+    for n in 0..250 {
+        create(&store, &key(&format!("c-{n:03}")), definition(at)).await;
+    }
+    for (from, to, different) in [("c-240", "c-001", 2), ("c-001", "c-240", 1)] {
+        fresh.database.psql(&format!(
+            "UPDATE timers SET kind = 'CUSTOM', name = 'lost', \
+               campaign = (SELECT number FROM campaigns WHERE id = '{to}') \
+             WHERE campaign = (SELECT number FROM campaigns WHERE id = '{from}') AND kind = 'START_CAMPAIGN'"
+        ));
+        let report = fresh.postgres().rebuild(&rebuild_order()).await.expect("rebuilding");
+        assert_eq!(report.repaired.len(), different, "{from} to {to}");
+        assert_eq!(fresh.postgres().rebuild(&rebuild_order()).await.expect("rebuilding").repaired, []);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_journal_of_which_a_row_was_changed_deleted_or_swapped_is_found() {
+    let spoilers = [
+        ("changed", "UPDATE journal SET data = replace(data, 'contract', 'contracT') WHERE position = 3"),
+        ("deleted", "DELETE FROM journal WHERE position = 3"),
+        (
+            "swapped",
+            "UPDATE journal SET position = 1007 - position WHERE position IN (3, 4); \
+                     UPDATE journal SET position = position - 1000 WHERE position > 1000",
+        ),
+    ];
+    for (what, spoiler) in spoilers {
+        let fresh = Fresh::open().await;
+        let store: Arc<dyn Store> = fresh.postgres();
+        let at = now(&store).await;
+        commit_facts(&store, (0..6).map(|_| notice(at, "x")).collect()).await;
+        fresh.database.psql(spoiler);
+        let chain = fresh.postgres().check_chain(Position::START, "", 100).await.expect("checking");
+        assert!(!chain.faults.is_empty(), "{what}");
+    }
 }
 
 fn letter(origin: &str, error: &str, attempts: u32) -> NewLetter {

@@ -10,5 +10,6 @@ mod letters;
 mod outages;
 mod publishing;
 mod silence;
+mod streams;
 mod support;
 mod upkeep;

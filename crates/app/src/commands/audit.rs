@@ -1,11 +1,13 @@
 //! `lifecycle audit verify`: the hash chain over the whole log.
 
+use application::{Head, check_chain};
+
 use crate::cli::{Audit, Format, Settings};
 use crate::commands::block_on;
 use crate::commands::verify::{Shown, grouped};
 use crate::failure::Failure;
 use crate::output::style::{BOLD, GREEN, RED, RESET};
-use crate::proof::{ChainBody, Head, check_chain};
+use crate::report::ChainBody;
 use crate::{output, wiring};
 
 pub(crate) fn run(settings: &Settings, command: &Audit) -> Result<(), Failure> {

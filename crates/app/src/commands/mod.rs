@@ -27,7 +27,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         Command::Demo(options) => crate::demo::run(settings, &options),
         Command::Token(options) => token::run(settings, &options),
         Command::Migrate(options) => migrate::run(settings, &options),
-        Command::Verify(report) => verify::run(settings, &report),
+        Command::Verify(options) => verify::run(settings, &options),
         Command::Audit(command) => audit::run(settings, &command),
         Command::Replay(options) => replay::run(settings, &options),
         Command::Dlq(command) => dlq::run(settings, command),

@@ -11,7 +11,8 @@ use crate::{output, wiring};
 pub(crate) fn run(settings: &Settings, options: &Replay) -> Result<(), Failure> {
     let config = settings.load()?.config;
     let rebuilt = block_on(async {
-        let rebuilt = wiring::repair(&config).await?.rebuild().await?;
+        let (store, order) = wiring::rebuilding(&config, "lifecycle replay").await?;
+        let rebuilt = store.rebuild(&order).await?;
         if options.streams {
             wiring::erase_streams(&config).await?;
         }
@@ -20,14 +21,14 @@ pub(crate) fn run(settings: &Settings, options: &Replay) -> Result<(), Failure> 
     let unreadable: Vec<String> = rebuilt.unreadable.iter().map(ToString::to_string).collect();
     match options.report.output {
         Format::Json => output::json(&json!({
-            "campaigns": rebuilt.campaigns, "repaired": rebuilt.repaired, "unreadable": unreadable,
+            "campaigns": rebuilt.campaigns, "repaired": rebuilt.repaired.len(), "unreadable": unreadable,
             "streamsErased": options.streams,
         }))?,
         Format::Human => {
             output::line(&format!(
                 "{} campaigns replayed from the log, {} were different and are repaired",
                 grouped(rebuilt.campaigns),
-                grouped(rebuilt.repaired)
+                grouped(rebuilt.repaired.len() as u64)
             ))?;
             if options.streams {
                 output::line("the outbound streams are deleted; an instance that serves fills them again")?;

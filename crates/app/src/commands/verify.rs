@@ -1,36 +1,128 @@
 //! `lifecycle verify`: the proof, told to people or to programs.
 
 use std::fmt::Write as _;
+use std::time::{Duration, Instant};
 
+use application::{Progress, Proof, Repaired, prove, repair};
 use domain::invariants::Invariant;
 
-use crate::cli::{Format, Report, Settings};
+use crate::cli::{Format, Settings, Verify};
 use crate::commands::block_on;
+use crate::config::Config;
 use crate::failure::Failure;
 use crate::output::style::{BOLD, DIM, GREEN, RED, RESET};
-use crate::proof::{Progress, Proof, ProofBody, prove};
+use crate::report::ProofBody;
 use crate::{output, wiring};
 
-pub(crate) fn run(settings: &Settings, report: &Report) -> Result<(), Failure> {
+/// How many mended campaigns are listed for people.
+const LISTED: usize = 100;
+
+/// What was wrong, what was mended, and what is wrong still.
+struct Outcome {
+    before: Timed,
+    /// What was mended, and the proof after it; none where nothing was to be mended.
+    mended: Option<(Repaired, Timed)>,
+}
+
+/// A proof, and how long it took.
+struct Timed {
+    proof: Proof,
+    took: Duration,
+}
+
+pub(crate) fn run(settings: &Settings, options: &Verify) -> Result<(), Failure> {
     let config = settings.load()?.config;
-    let proof = block_on(async {
-        let store = wiring::verification(&config).await?;
-        let mut shown = Shown::new();
-        let proof = prove(store.as_ref(), config.inbox.retention.0, &mut |progress| shown.show(progress)).await;
-        shown.clear();
-        Ok(proof?)
+    let Outcome { before, mended } = block_on(async {
+        let before = prove_once(&config, options).await?;
+        let mended = if options.repair && before.proof.repairable > 0 {
+            let repaired = mend(&config, options, &before.proof).await?;
+            Some((repaired, prove_once(&config, options).await?))
+        } else {
+            None
+        };
+        Ok(Outcome { before, mended })
     })?;
-    match report.output {
-        Format::Json => output::json(&ProofBody::from(&proof))?,
-        Format::Human => output::print(&human(&proof, &wiring::place(&config)))?,
+    let (repaired, last) = match &mended {
+        Some((repaired, after)) => (Some(repaired), after),
+        None => (None, &before),
+    };
+    match options.report.output {
+        Format::Json => output::json(&ProofBody::new(&last.proof, repaired, last.took))?,
+        Format::Human => {
+            let place = wiring::place(&config);
+            if let Some(repaired) = repaired {
+                output::print(&human(&before.proof, before.took, &place))?;
+                output::print(&mended_text(repaired))?;
+            }
+            output::print(&human(&last.proof, last.took, &place))?;
+        }
     }
-    match proof.violation_count() {
-        0 => Ok(()),
-        count => Err(Failure::Check(format!(
-            "{count} violations found. Keep a copy of the data file; `lifecycle replay` rebuilds state and timers from \
-             the log (INV-1, INV-3, INV-4)"
-        ))),
+    verdict(&last.proof)
+}
+
+async fn prove_once(config: &Config, options: &Verify) -> Result<Timed, Failure> {
+    let started = Instant::now();
+    let parts = wiring::proving(config, !options.without_streams).await?;
+    let mut shown = Shown::new();
+    let memory = config.inbox.retention.0;
+    let proof = prove(parts.verification.as_ref(), parts.telling.as_ref(), memory, &mut |progress| {
+        shown.show(progress);
+    })
+    .await;
+    shown.clear();
+    Ok(Timed { proof: proof?, took: started.elapsed() })
+}
+
+async fn mend(config: &Config, options: &Verify, proof: &Proof) -> Result<Repaired, Failure> {
+    let reason = options.reason.as_ref().map_or("lifecycle verify --repair", |reason| reason.as_str());
+    let repairing = wiring::repairing(config, reason).await?;
+    Ok(repair(&repairing.parts, &repairing.order, &proof.damaged).await?)
+}
+
+fn verdict(proof: &Proof) -> Result<(), Failure> {
+    let count = proof.violation_count();
+    if count == 0 {
+        return Ok(());
     }
+    let advice = match (proof.repairable, count - proof.repairable) {
+        (repairable, 0) => format!("`lifecycle verify --repair` mends {}", if repairable == 1 { "it" } else { "them" }),
+        (0, _) if proof.chain.fault_count > 0 => {
+            "the log itself was changed, and nothing is repaired from it: compare \
+            it with a backup, and restore it; what is not from the log may be the last that is right"
+                .to_owned()
+        }
+        (0, _) => "the log does not tell how it must be: compare with a backup, and restore it".to_owned(),
+        (repairable, rest) => format!(
+            "`lifecycle verify --repair` mends {}; for the other {} compare with a backup, and restore it",
+            grouped(repairable),
+            grouped(rest)
+        ),
+    };
+    Err(Failure::Check(format!("{} found. Keep a copy of the data; {advice}", violations(count))))
+}
+
+fn mended_text(repaired: &Repaired) -> String {
+    let mut out = format!("{BOLD}Repaired{RESET}\n");
+    for key in repaired.campaigns.iter().take(LISTED) {
+        let _ = writeln!(
+            out,
+            "  campaign {key}: state and timers are written anew from its log; its history tells what was different"
+        );
+    }
+    if repaired.campaigns.len() > LISTED {
+        let _ = writeln!(out, "  ... and {} more", grouped((repaired.campaigns.len() - LISTED) as u64));
+    }
+    for key in &repaired.unreadable {
+        let _ = writeln!(out, "  campaign {key}: its log cannot be folded; left as it was");
+    }
+    for (stream, from) in &repaired.streams {
+        let _ = writeln!(
+            out,
+            "  stream {stream}: told again; its readers get everything from position {from} on once more"
+        );
+    }
+    out.push('\n');
+    out
 }
 
 /// A progress line on the terminal of a person, gone at the end.
@@ -48,6 +140,7 @@ impl Shown {
             let text = match progress {
                 Progress::Campaigns(count) => format!("{} campaigns", grouped(count)),
                 Progress::Records(count) => format!("{} records of the audit chain", grouped(count)),
+                Progress::Told(count) => format!("{} records against the streams", grouped(count)),
             };
             output::note_in_place(&format!("checked {text} ..."));
         }
@@ -75,12 +168,13 @@ fn words(invariant: Invariant) -> &'static str {
 }
 
 /// The proof for people. `store` says what was checked.
-pub(crate) fn human(proof: &Proof, store: &str) -> String {
+pub(crate) fn human(proof: &Proof, took: Duration, store: &str) -> String {
     let mut out = String::new();
+    let told = proof.told.map_or_else(String::new, |told| format!(", {} of them against the streams", grouped(told)));
     let _ = writeln!(
         out,
-        "Checked {store} in {:.1} s: {} campaigns, {} steps, {} pending timers, {} records\n",
-        proof.took.as_secs_f64(),
+        "Checked {store} in {:.1} s: {} campaigns, {} steps, {} pending timers, {} records{told}\n",
+        took.as_secs_f64(),
         grouped(proof.campaigns),
         grouped(proof.steps),
         grouped(proof.timers),
@@ -95,7 +189,8 @@ pub(crate) fn human(proof: &Proof, store: &str) -> String {
     }
     let _ = writeln!(out, "  {DIM}audit chain head: {}:{}{RESET}\n", proof.chain.head, proof.chain.hash);
     for violation in &proof.violations {
-        let _ = writeln!(out, "  {violation}");
+        let mark = if violation.repairable { " (repairable)" } else { "" };
+        let _ = writeln!(out, "  {}{mark}", violation.violation);
     }
     let count = proof.violation_count();
     let listed = proof.violations.len() as u64;
@@ -127,6 +222,7 @@ pub(crate) fn grouped(number: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use application::Found;
     use domain::invariants::Violation;
 
     use super::*;
@@ -139,17 +235,18 @@ mod tests {
     #[test]
     fn the_report_names_every_invariant_and_lists_what_is_broken() {
         let mut proof = Proof::default();
-        assert!(human(&proof, "x").contains("0 violations"));
+        assert!(human(&proof, Duration::ZERO, "x").contains("0 violations"));
         proof.counts.insert(Invariant::LogHasNoGap, 1);
-        assert!(!human(&proof, "x").contains("1 violations"));
+        assert!(!human(&proof, Duration::ZERO, "x").contains("1 violations"));
         proof.counts.clear();
         proof.counts.insert(Invariant::NeverEarly, 2);
-        proof.violations.push(Violation {
+        let violation = Violation {
             invariant: Invariant::NeverEarly,
             subject: "campaign default/c1".to_owned(),
             detail: "too early".to_owned(),
-        });
-        let text = human(&proof, "x");
+        };
+        proof.violations.push(Found { violation, repairable: false });
+        let text = human(&proof, Duration::ZERO, "x");
         for invariant in Invariant::ALL {
             assert!(text.contains(invariant.id()), "{text}");
         }

@@ -46,6 +46,8 @@ pub(crate) struct Config {
     pub(crate) cache: Cache,
     /// What `/readyz` calls healthy.
     pub(crate) health: Health,
+    /// The proof that never ends: one instance goes over all stored data, again and again.
+    pub(crate) verification: Verification,
     /// The service's log, written to the standard error stream.
     pub(crate) log: Log,
     /// The waiting times of new campaigns. A campaign keeps the policy that it was created with.
@@ -295,6 +297,28 @@ pub(crate) struct Recovery {
 impl Default for Recovery {
     fn default() -> Self {
         Self { rate: 20_000 }
+    }
+}
+
+/// See [`Config::verification`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Verification {
+    /// At most how many campaigns a second are checked, with their logs and timers; 0 checks none.
+    #[schemars(range(min = 0, max = 500))]
+    pub(crate) campaigns_per_second: usize,
+    /// At most how many links of the audit chain, and as many records against the streams, are checked a second; 0 checks
+    /// none, and notes no heads.
+    #[schemars(range(min = 0, max = 10_000))]
+    pub(crate) records_per_second: usize,
+    /// How long after the beginning of one round over everything the next one begins, at the soonest.
+    #[schemars(extend("x-min" = "1s", "x-max" = "30d"))]
+    pub(crate) every: Span,
+}
+
+impl Default for Verification {
+    fn default() -> Self {
+        Self { campaigns_per_second: 50, records_per_second: 200, every: Span::seconds(600) }
     }
 }
 

@@ -8,8 +8,9 @@ mod view;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use application::prove;
 use chrono::TimeDelta;
 use domain::{TenantId, Timestamp};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -25,7 +26,6 @@ use crate::config::{Config, Span};
 use crate::failure::Failure;
 use crate::lifecycle::{Running, StopSignals};
 use crate::output::style::{BOLD, DIM, RESET};
-use crate::proof::prove;
 use crate::{output, telemetry, wiring};
 
 use client::Http;
@@ -204,10 +204,11 @@ async fn summarise(seen: &Seen, store: &dyn Verification, memory: Duration, fold
         seen.lateness.len(),
         early,
     ))?;
-    let proof = prove(store, memory, &mut |_| {}).await?;
+    let started = Instant::now();
+    let proof = prove(store, None, memory, &mut |_| {}).await?;
     let what =
         if folder.throw_away.is_some() { "the demo's data".to_owned() } else { folder.path.display().to_string() };
-    output::print(&human(&proof, &what))?;
+    output::print(&human(&proof, started.elapsed(), &what))?;
     match proof.violation_count() {
         0 => Ok(()),
         count => Err(Failure::Check(format!(

@@ -15,7 +15,7 @@ use ports::limits::RateLimiter;
 use ports::query::Queries;
 use ports::store::Store;
 use ports::upkeep::Upkeep;
-use ports::verification::Verification;
+use ports::verification::{Streams, Verification};
 use ports::wakeups::Wakeups;
 use tokio_util::sync::CancellationToken;
 
@@ -42,6 +42,8 @@ pub(super) struct Backend {
     pub(super) inbound: Arc<dyn Inbound>,
     pub(super) dead_letters: Arc<dyn DeadLetters>,
     pub(super) verification: Arc<dyn Verification>,
+    /// What the world was told, where it is kept apart from the log.
+    pub(super) streams: Option<Arc<dyn Streams>>,
     pub(super) instances: Arc<dyn Instances>,
     pub(super) leases: Arc<dyn Leases>,
     pub(super) wakeups: Arc<dyn Wakeups>,

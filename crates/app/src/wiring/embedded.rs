@@ -33,6 +33,7 @@ pub(super) fn open(config: &Config, process: &Process) -> Result<Backend, Failur
         inbound: store.clone(),
         dead_letters: store.clone(),
         verification: store.clone(),
+        streams: None,
         store,
         instances: sole.clone(),
         leases: sole,

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use application::{
     CommandWorker, Consumer, ConsumerParts, ConsumerSettings, HealthSettings, Heartbeat, Heartbeats, Housekeeper,
-    Maintenance, Presence, Recovery, RecoveryParts, Relay, RelayParts, System, SystemParts, TimerSettings, Timers,
+    Maintenance, Patrol, PatrolParts, PatrolSettings, Presence, Recovery, RecoveryParts, Relay, RelayParts, System,
+    SystemParts, Telling, TimerSettings, Timers,
 };
 use ports::clock::Clock;
 use ports::instances::Instance;
@@ -24,6 +25,7 @@ pub(crate) struct Loops {
     pub(crate) housekeeper: (Arc<Housekeeper>, Heartbeat),
     pub(crate) maintenance: (Arc<Maintenance>, Heartbeat),
     pub(crate) presence: (Arc<Presence>, Heartbeat),
+    pub(crate) patrol: (Arc<Patrol>, Heartbeat),
     pub(crate) live_heartbeat: Heartbeat,
     /// The adapters' own.
     pub(crate) background: Vec<(Background, Heartbeat)>,
@@ -54,7 +56,9 @@ pub(super) fn wire(
         ids: Arc::clone(&process.ids),
         timers_per_second: config.recovery.rate,
     }));
-    let system = system(config, core, instance, &heartbeats, &recovery);
+    let patrol_heartbeat = heartbeats.register("verification");
+    let patrol = patrol(config, core, patrol_heartbeat.clone());
+    let system = system(config, core, instance, &heartbeats, &recovery, &patrol);
     let (housekeeper_heartbeat, presence_heartbeat) =
         (heartbeats.register("housekeeping"), heartbeats.register("presence"));
     let maintenance_heartbeat = heartbeats.register("maintenance");
@@ -78,6 +82,7 @@ pub(super) fn wire(
         housekeeper: (Arc::new(housekeeper), housekeeper_heartbeat),
         maintenance: (Arc::new(maintenance), maintenance_heartbeat),
         presence: (Arc::new(presence), presence_heartbeat),
+        patrol: (patrol, patrol_heartbeat),
         live_heartbeat: heartbeats.register("live"),
         background: background
             .into_iter()
@@ -109,7 +114,27 @@ fn timers(config: &Config, core: &Core, heartbeat: Heartbeat) -> Arc<Timers> {
     ))
 }
 
-fn relay(core: &Core, heartbeat: Heartbeat) -> Arc<Relay> {
+fn patrol(config: &Config, core: &Core, heartbeat: Heartbeat) -> Arc<Patrol> {
+    let (backend, process) = (&core.backend, &core.process);
+    let telling = |streams: &Arc<_>| Telling { streams: Arc::clone(streams), outbox: Arc::clone(&backend.outbox) };
+    let parts = PatrolParts {
+        verification: Arc::clone(&backend.verification),
+        telling: backend.streams.as_ref().map(telling),
+        queries: Arc::clone(&backend.queries),
+        leases: Arc::clone(&backend.leases),
+        notices: core.notices.clone(),
+        clock: Arc::clone(&process.clock),
+    };
+    let settings = PatrolSettings {
+        campaigns_per_second: config.verification.campaigns_per_second,
+        records_per_second: config.verification.records_per_second,
+        every: config.verification.every.0,
+        memory: config.inbox.retention.0,
+    };
+    Arc::new(Patrol::new(parts, settings, process.instance.clone(), heartbeat))
+}
+
+pub(super) fn relay(core: &Core, heartbeat: Heartbeat) -> Arc<Relay> {
     let parts = RelayParts {
         outbox: Arc::clone(&core.backend.outbox),
         publisher: Arc::clone(&core.backend.publisher),
@@ -145,8 +170,9 @@ fn system(
     instance: &Instance,
     heartbeats: &Heartbeats,
     recovery: &Arc<Recovery>,
+    patrol: &Arc<Patrol>,
 ) -> Arc<System> {
-    let usage = Usage::new();
+    let (usage, patrol) = (Usage::new(), Arc::clone(patrol));
     Arc::new(System::new(SystemParts {
         instance: instance.clone(),
         instances: Arc::clone(&core.backend.instances),
@@ -158,6 +184,7 @@ fn system(
         heartbeats: heartbeats.clone(),
         recovery: Arc::clone(recovery),
         usage: Arc::new(move || usage.percent()),
+        patrol: Arc::new(move || patrol.report()),
         clock: Arc::clone(&core.process.clock),
         settings: HealthSettings { max_overdue: config.health.max_overdue.0, max_unread: config.health.max_unread.0 },
     }))

@@ -15,14 +15,16 @@ use adapters_http::{Api, HttpSettings, Peer};
 use adapters_postgres::PostgresSettings;
 use adapters_websocket::{Hub, HubDeps, HubSettings};
 use application::{
-    CommandSettings, CommandWorker, Commands, DeadLetterDesk, DeskParts, Notices, Policies, Reads, System,
+    CommandSettings, CommandWorker, Commands, DeadLetterDesk, DeskParts, Heartbeats, Notices, Policies, Reads,
+    RepairParts, System, Telling,
 };
 use domain::TenantId;
 use ports::clock::{Clock, Ids};
 use ports::dead_letters::DeadLetters;
 use ports::instances::Instance;
+use ports::journal::{Actor, ActorKind};
 use ports::limits::{LimitSettings, Rate};
-use ports::verification::Verification;
+use ports::verification::{RebuildOrder, Verification};
 use warp::Filter as _;
 use warp::filters::BoxedFilter;
 use warp::reply::Response;
@@ -204,13 +206,64 @@ pub(crate) async fn verification(config: &Config) -> Result<Arc<dyn Verification
     }
 }
 
-/// Proofs and repairs: on the embedded store only while no other process works with it.
-pub(crate) async fn repair(config: &Config) -> Result<Arc<dyn Verification>, Failure> {
-    if config.on_servers() {
-        return Ok(servers::store(config, &process()).await?);
+/// What a proof reads: the store, and what the world was told where that is kept apart and is to be compared.
+pub(crate) struct Proving {
+    pub(crate) verification: Arc<dyn Verification>,
+    pub(crate) telling: Option<Telling>,
+}
+
+/// The whole proof, reading only; also beside a serving process.
+pub(crate) async fn proving(config: &Config, with_streams: bool) -> Result<Proving, Failure> {
+    if !config.on_servers() {
+        return Ok(Proving { verification: embedded::look(config, &process())?, telling: None });
     }
-    embedded::must_exist(&config.embedded.path)?;
-    Ok(Core::open(config).await?.0.backend.verification)
+    let store = servers::store(config, &process()).await?;
+    let telling =
+        if with_streams { Some(servers::telling(config, &process(), Arc::clone(&store)).await?) } else { None };
+    Ok(Proving { verification: store, telling })
+}
+
+/// What a repair works with.
+pub(crate) struct Repairing {
+    pub(crate) parts: RepairParts,
+    pub(crate) order: RebuildOrder,
+}
+
+/// Repairs: on the embedded store only while no other process works with it.
+pub(crate) async fn repairing(config: &Config, reason: &str) -> Result<Repairing, Failure> {
+    must_be_there(config)?;
+    let (core, _) = Core::open(config).await?;
+    let relay = loops::relay(&core, Heartbeats::default().register("relay"));
+    let order = order(&core.process, reason);
+    let Core { backend, notices, .. } = core;
+    let parts = RepairParts {
+        verification: backend.verification,
+        streams: backend.streams,
+        publisher: backend.publisher,
+        relay,
+        cache: backend.cache,
+        notices,
+    };
+    Ok(Repairing { parts, order })
+}
+
+/// The store alone, to be rebuilt: on servers also while the streams are another log's.
+pub(crate) async fn rebuilding(
+    config: &Config,
+    reason: &str,
+) -> Result<(Arc<dyn Verification>, RebuildOrder), Failure> {
+    must_be_there(config)?;
+    let process = process();
+    let order = order(&process, reason);
+    if config.on_servers() {
+        return Ok((servers::store(config, &process).await?, order));
+    }
+    Ok((embedded::open(config, &process)?.verification, order))
+}
+
+fn order(process: &Process, reason: &str) -> RebuildOrder {
+    let actor = Actor { kind: ActorKind::Operator, subject: "cli".to_owned() };
+    RebuildOrder { actor, reason: reason.to_owned(), ids: Arc::clone(&process.ids) }
 }
 
 /// Deletes the outbound streams, to be filled again from the log.

@@ -6,7 +6,7 @@ use adapters_embedded::limits::LocalRateLimiter;
 use adapters_embedded::wakeups::LocalWakeups;
 use adapters_postgres::{JournalFeed, OpenError, Postgres, PostgresSettings};
 use adapters_redis::{ConnectError, Level, Redis, RedisSettings};
-use application::ForgetCommands;
+use application::{ForgetCommands, Telling};
 use ports::feed::{Outbox as _, Publisher as _, Told};
 use ports::journal::Position;
 use ports::query::Queries as _;
@@ -52,6 +52,7 @@ pub(super) async fn open(config: &Config, process: &Process) -> Result<Backend, 
         inbound: redis.inbound(),
         dead_letters: redis.dead_letters(postgres.clone()),
         verification: postgres.clone(),
+        streams: Some(redis.streams()),
         instances: postgres.clone(),
         leases: postgres.clone(),
         store: postgres.clone(),
@@ -110,6 +111,12 @@ fn background(postgres: &Arc<Postgres>, redis: &Arc<Redis>, feed: &Arc<JournalFe
 /// The database alone, for commands that look at it or repair it.
 pub(super) async fn store(config: &Config, process: &Process) -> Result<Arc<Postgres>, Failure> {
     Ok(Postgres::open(database_settings(config, process)?, LocalWakeups::new()).await?)
+}
+
+/// What the streams in Redis hold, and how to let go of it.
+pub(super) async fn telling(config: &Config, process: &Process, outbox: Arc<Postgres>) -> Result<Telling, Failure> {
+    let redis = Redis::connect(redis_settings(config, process)?, &CancellationToken::new()).await?;
+    Ok(Telling { streams: redis.streams(), outbox })
 }
 
 /// Deletes the outbound streams; the instance that relays fills them again from the log.

@@ -11,6 +11,7 @@ mod frozen;
 mod guide;
 mod instances;
 mod lives;
+mod repairs;
 mod rolling;
 mod servers_gone;
 

@@ -60,6 +60,55 @@ async fn a_changed_record_is_found() {
     assert_eq!(audit.code, Some(1), "{audit:?}");
 }
 
+/// The payload of the reminder as it stands in the timer table, and nowhere else: before the timer's state.
+const PAYLOAD: &[u8] = b"{\"mark\":\"untouched-00\"}PENDING";
+const SPOILED: &[u8] = b"{\"mark\":\"untouched-99\"}PENDING";
+
+#[tokio::test]
+async fn a_timer_that_differs_from_the_log_is_found_told_and_mended_and_the_repair_is_in_the_log() {
+    let mut service = crate::service_with(&[("LIFECYCLE_VERIFICATION__EVERY", "1s")]).await;
+    let api = service.admin();
+    api.create(Plan::later("c").body()).await;
+    let reminder = json!({"name": "call", "at": testkit::in_seconds(3_600.0), "payload": {"mark": "untouched-00"}});
+    api.post("/api/v1/campaigns/c/timers", &reminder).await.expect(201);
+    service.stop().await;
+    let records = service.verify().await.json()["chain"]["records"].as_u64().expect("a count");
+    assert!(tamper(&service, PAYLOAD, SPOILED) > 0, "nothing to change in the file");
+
+    // Beside a running service it is found, and told, and stops nothing.
+    service.launch().await;
+    until("the proof comes by", async || {
+        let system = service.admin().get("/api/v1/system").await.expect(200);
+        (system["verification"]["violations"][0]["invariant"] == "INV-3").then_some(())
+    })
+    .await;
+    service.anonymous().get("/readyz").await.expect(200);
+    let refused = service.run("verify", &["--repair"]).await;
+    assert_eq!(refused.code, Some(69), "the file is in use: {refused:?}");
+    service.stop().await;
+
+    let found = service.verify().await;
+    assert_eq!((found.code, &found.json()["repairable"]), (Some(1), &json!(1)), "{found:?}");
+    let repaired = service.run("verify", &["--repair", "--reason", "a hand slipped", "--output", "json"]).await;
+    assert_eq!(repaired.is_clean(), 1);
+    let report = repaired.json();
+    assert_eq!(report["repaired"]["campaigns"], json!(["default/c"]));
+    assert!(report["chain"]["records"].as_u64() > Some(records), "{report:#}");
+    assert!(contains(&service, b"a hand slipped"), "the reason is in the log");
+    let again = service.run("verify", &["--repair", "--output", "json"]).await;
+    assert_eq!((again.is_clean(), &again.json()["repaired"]), (1, &Value::Null));
+    service.launch().await;
+    let timers = service.admin().all("/api/v1/campaigns/c/timers").await;
+    assert!(timers.iter().any(|timer| timer["payload"] == json!({"mark": "untouched-00"})), "{timers:#?}");
+    service.stop().await;
+    service.verify().await.is_clean();
+}
+
+fn contains(service: &Service, wanted: &[u8]) -> bool {
+    let bytes = std::fs::read(service.folder().join("data").join("lifecycle.db")).expect("the data file");
+    bytes.windows(wanted.len()).any(|window| window == wanted)
+}
+
 /// Overwrites `old` in the data file wherever it stands; answers how often that was.
 fn tamper(service: &Service, old: &[u8], new: &[u8]) -> usize {
     let path = service.folder().join("data").join("lifecycle.db");

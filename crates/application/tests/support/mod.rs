@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use domain::{
-    Campaign, CampaignId, CampaignKey, Command, CommandId, Definition, JsonText, Policy, PolicyOverrides, TenantId,
-    TimerId, Timestamp, Window, advance, decide,
+    Campaign, CampaignId, CampaignKey, Command, CommandId, Definition, JsonText, Policy, PolicyOverrides, Step,
+    TenantId, TimerId, Timestamp, Window, advance, decide,
 };
 use ports::clock::{Clock, Ids};
 use ports::journal::{Actor, ActorKind};
@@ -39,6 +39,11 @@ pub(crate) fn definition() -> Definition {
 
 /// A campaign just created.
 pub(crate) fn campaign(id: &str) -> Campaign {
+    created(id).0
+}
+
+/// A campaign just created, and its first step.
+pub(crate) fn created(id: &str) -> (Campaign, Step) {
     let create = Command::Create { definition: definition() };
     let mut events = decide(None, &create, None, &Policy::default(), epoch()).expect("a valid campaign");
     let mut next = 0;
@@ -46,7 +51,7 @@ pub(crate) fn campaign(id: &str) -> Campaign {
         next += 1;
         TimerId(Uuid::from_u128(next))
     };
-    advance(&key(id), None, events.remove(0), epoch(), &mut new_id).expect("a first step").0
+    advance(&key(id), None, events.remove(0), epoch(), &mut new_id).expect("a first step")
 }
 
 pub(crate) fn request(id: &str, command_id: &str, command: Command) -> lifecycle_application::CommandRequest {

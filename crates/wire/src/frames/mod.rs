@@ -77,7 +77,7 @@ pub fn frames_of(record: &Record) -> Vec<Frame> {
         Entry::TimerFailed { campaign, owner: _, timer, attempts, error } => {
             out.add(TIMER_FAILED, &TimerEvent::failed(campaign, timer, *attempts, error));
         }
-        Entry::Notice { name, subject, detail } => {
+        Entry::Notice { name, campaign: _, subject, detail } => {
             let detail = Embedded(detail.as_str());
             out.add(SYSTEM_ALERT, &Notice { name, subject, detail, occurred_at: record.fact.at });
         }

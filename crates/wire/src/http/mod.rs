@@ -22,7 +22,10 @@ pub use lifecycle::{LifecycleBody, TimelineBody, TimelineEntryBody, TransitionBo
 pub use names::{LetterKindName, LetterStateName, StatusName, TimerStateName};
 pub use policy::{MisfireBody, MisfireOverrides, PolicyBody, PolicyOverridesBody};
 pub use problem::{FieldProblem, Problem};
-pub use system::{AdviceBody, InstanceBody, RecoveryBody, SystemBody, TaskBody};
+pub use system::{
+    AdviceBody, AuditHeadBody, GroundBody, InstanceBody, InvariantCountBody, RecoveryBody, SystemBody, TaskBody,
+    VerificationBody,
+};
 pub use timer::{ActorBody, ForecastBody, ForecastBucket, ForecastCount, TimerBody};
 
 /// One page of a list.

@@ -32,6 +32,8 @@ pub struct SystemBody {
     pub advice: Vec<AdviceBody>,
     /// The last recovery.
     pub recovery: Option<RecoveryBody>,
+    /// What goes over the stored data, again and again, found; null while another instance does that.
+    pub verification: Option<VerificationBody>,
 }
 
 /// An instance of the service.
@@ -98,4 +100,54 @@ pub struct RecoveryBody {
     pub unpublished: u64,
     /// When the oldest inbound event came that was not dealt with when it began.
     pub oldest_unread: Option<DateTime<Utc>>,
+}
+
+/// What goes over the stored data, again and again, found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct VerificationBody {
+    /// Whether the last look everywhere found nothing wrong.
+    pub ok: bool,
+    /// How far it is.
+    pub grounds: Vec<GroundBody>,
+    /// The invariants that are broken; `lifecycle verify` names every place.
+    pub violations: Vec<InvariantCountBody>,
+    /// The audit chain's head as it was noted last. Kept elsewhere, it proves later that nothing before it was touched.
+    pub audit_head: Option<AuditHeadBody>,
+}
+
+/// Something that is gone over again and again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GroundBody {
+    /// What: `campaigns`, `chain`, `streams`.
+    pub what: String,
+    /// How much was checked in the round that goes on, or in the last one.
+    pub checked: u64,
+    /// How many rounds this instance finished.
+    pub rounds: u64,
+    /// When the last one ended.
+    pub last_round: Option<DateTime<Utc>>,
+}
+
+/// A broken invariant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct InvariantCountBody {
+    /// Which, as in `INV-3`.
+    pub invariant: String,
+    /// At how many places.
+    pub count: u64,
+}
+
+/// A head of the audit chain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AuditHeadBody {
+    /// Its position.
+    pub position: u64,
+    /// Its hash, in hex.
+    pub hash: String,
+    /// When it was noted.
+    pub noted_at: DateTime<Utc>,
 }

@@ -184,6 +184,9 @@ struct NoticeForm<'a> {
     v: Version1,
     #[serde(borrow)]
     name: Text<'a>,
+    // Older versions, which know no notice about a campaign, pass it over.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    c: Option<Text<'a>>,
     #[serde(borrow)]
     on: Text<'a>,
     #[serde(borrow)]
@@ -209,9 +212,10 @@ pub fn encode_entry(entry: &Entry) -> StoredEntry {
             n: *attempts,
             err: error.as_str().into(),
         }),
-        Entry::Notice { name, subject, detail } => json::write(&NoticeForm {
+        Entry::Notice { name, campaign, subject, detail } => json::write(&NoticeForm {
             v: Version1,
             name: name.as_str().into(),
+            c: campaign.as_ref().map(|id| id.as_str().into()),
             on: subject.as_str().into(),
             d: detail.as_str().into(),
         }),
@@ -353,6 +357,7 @@ pub fn decode_entry(kind: &str, data: &str) -> Result<Entry, DecodeError> {
             let form: NoticeForm<'_> = read(data)?;
             Ok(Entry::Notice {
                 name: form.name.0.into_owned(),
+                campaign: form.c.map(|id| id.parse("campaign")).transpose()?,
                 subject: form.on.0.into_owned(),
                 detail: form.d.json("detail")?,
             })

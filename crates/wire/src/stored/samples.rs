@@ -166,6 +166,7 @@ pub(crate) fn every_entry() -> Vec<Entry> {
     });
     entries.push(Entry::Notice {
         name: "recovery.completed".to_owned(),
+        campaign: None,
         subject: "instance-1".to_owned(),
         detail: text(r#"{"caughtUp":3}"#),
     });
@@ -375,10 +376,13 @@ pub(crate) fn entry() -> impl Strategy<Value = Entry> {
     });
     let rejected = (any::<String>(), any::<String>(), any::<String>())
         .prop_map(|(command, code, message)| Entry::Rejected { campaign: key().id, command, code, message });
-    let notice = (any::<String>(), any::<String>(), json_text()).prop_map(|(name, subject, detail)| Entry::Notice {
-        name,
-        subject,
-        detail,
-    });
+    let notice = (any::<String>(), any::<bool>(), any::<String>(), json_text()).prop_map(
+        |(name, of_campaign, subject, detail)| Entry::Notice {
+            name,
+            campaign: of_campaign.then(|| key().id),
+            subject,
+            detail,
+        },
+    );
     prop_oneof![6 => step, 1 => failed, 1 => rejected, 1 => notice]
 }

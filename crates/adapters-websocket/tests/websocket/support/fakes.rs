@@ -137,7 +137,12 @@ impl World {
     pub(crate) fn commit_notice(&self, tenant: &TenantId, name: &str) -> Position {
         let mut state = self.state.lock().expect("not poisoned");
         let position = state.journal.len() as u64 + 1;
-        let entry = Entry::Notice { name: name.to_owned(), subject: "this".to_owned(), detail: JsonText::empty() };
+        let entry = Entry::Notice {
+            name: name.to_owned(),
+            campaign: None,
+            subject: "this".to_owned(),
+            detail: JsonText::empty(),
+        };
         state.journal.push(record(position, tenant.clone(), Actor::system(), entry));
         Position(position)
     }
