@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use async_trait::async_trait;
 use diesel_async::RunQueryDsl;
 use domain::Timestamp;
+use failpoints::Point;
 use ports::PortError;
 use ports::store::{Changes, Decision, Receipt, Scope, Store, View};
 
@@ -83,6 +84,7 @@ async fn transact(
     let mut view = View::default();
     let (unreadable, clock) = match scope {
         Scope::Campaigns { keys, commands } => {
+            failpoints::pass(Point::StoreBegun);
             loading::hold(unit, &mut view, keys, commands).await?;
             (Vec::new(), loading::clock(unit).await?)
         }
@@ -109,9 +111,16 @@ async fn apply(unit: &mut Unit, view: &View, changes: Changes) -> Result<Appende
     campaign_writes::write(unit, view, &changes.campaigns).await?;
     timer_writes::write(unit, &changes.timers).await?;
     inbox_writes::write(unit, &changes.inbox).await?;
+    if !changes.inbox.is_empty() {
+        failpoints::pass(Point::StoreInboxWritten);
+    }
     if !changes.letters.is_empty() {
         dead_letters::add(&mut unit.connection, &changes.letters).await?;
     }
     // Last, since all commits of the store wait for each other from here on.
-    journal_writes::append(unit, &changes.facts).await
+    let appended = journal_writes::append(unit, &changes.facts).await?;
+    if appended.first.is_some() {
+        failpoints::pass(Point::StoreLogWritten);
+    }
+    Ok(appended)
 }
