@@ -10,6 +10,7 @@ use chrono::TimeDelta;
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Text};
+use domain::invariants::check_campaign;
 use domain::{CampaignKey, Timestamp};
 use lifecycle_adapters_embedded::clock::ManualClock;
 use lifecycle_adapters_embedded::wakeups::LocalWakeups;
@@ -70,6 +71,22 @@ impl Fresh {
     pub(crate) fn intruder(&self) -> SqliteConnection {
         SqliteConnection::establish(self.path().to_str().expect("UTF-8")).expect("a connection")
     }
+}
+
+/// Checks that the chain holds, without gaps, and every campaign's invariants; answers how many campaigns there are, where the
+/// chain ends, and with which hash.
+pub(crate) async fn assert_sound(embedded: &Arc<Embedded>) -> (usize, Position, String) {
+    let chain = embedded.check_chain(Position::START, "", 100_000).await.expect("checking");
+    assert_eq!((chain.faults, chain.done), (Vec::new(), true));
+    assert_eq!(chain.last.0, chain.checked, "positions have no gap");
+    let files = embedded.case_files(None, 1_000).await.expect("reading");
+    for file in &files {
+        let stored = file.stored.as_ref().expect("a readable campaign");
+        let log = file.log.as_ref().expect("a readable log");
+        assert_eq!(check_campaign(stored, log, &file.pending, &file.failed), []);
+        assert_eq!(file.faults, []);
+    }
+    (files.len(), chain.last, chain.hash)
 }
 
 macro_rules! hands_out {
