@@ -13,10 +13,8 @@ const PENDING: Found = Found { unacknowledged: 1, ..Found::NOTHING };
 /// Committed, and not acknowledged.
 const CREATED: Found = Found { log: 1, answers: Some(1), timers: 2, ..PENDING };
 
-const TABLE: [(Point, Found); 8] = [
+const TABLE: [(Point, Found); 6] = [
     (Point::ConsumerTaken, PENDING),
-    (Point::CommandTaken, PENDING),
-    (Point::StoreBegun, PENDING),
     (Point::StoreBeforeCommit, PENDING),
     (Point::StoreCommitted, CREATED),
     (Point::CommandCommitted, CREATED.perhaps_told()),
