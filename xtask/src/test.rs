@@ -5,6 +5,7 @@ use std::process::Command;
 use anyhow::Result;
 use test_servers::shared::{self, Servers};
 
+use crate::ci::FAILPOINTS;
 use crate::interrupt::Interrupt;
 use crate::{setup, sh};
 
@@ -29,12 +30,14 @@ pub(crate) fn run(filters: &[String]) -> Result<()> {
 
 fn run_with(filters: &[String], cargo: impl Fn() -> Command) -> Result<()> {
     if filters.is_empty() {
-        sh::run(cargo().args(["test", "--workspace", "--doc", "--quiet"]))?;
+        sh::run(cargo().args(["test", "--workspace", "--doc", "--quiet", FAILPOINTS]))?;
     }
     if setup::has_nextest() {
-        sh::run(cargo().args(["nextest", "run", "--workspace", "--no-tests", "fail"]).args(filters))
+        sh::run(cargo().args(["nextest", "run", "--workspace", FAILPOINTS, "--no-tests", "fail"]).args(filters))
     } else {
         eprintln!("cargo-nextest is not installed: running with `cargo test` (`cargo xtask setup` installs it)");
-        sh::run(cargo().args(["test", "--workspace", "--all-targets", "--no-fail-fast", "--"]).args(filters))
+        sh::run(
+            cargo().args(["test", "--workspace", "--all-targets", FAILPOINTS, "--no-fail-fast", "--"]).args(filters),
+        )
     }
 }

@@ -129,6 +129,14 @@ impl Embedded {
         }))
     }
 
+    /// Waits until nothing can be written any more because the thread that writes is gone: it panicked outside of any request.
+    /// What was committed is safe; only another process can go on.
+    pub fn broken(&self) -> impl Future<Output = ()> + Send + use<> {
+        // Their sender lives in that thread.
+        let mut arrivals = self.arrivals.clone();
+        async move { while arrivals.changed().await.is_ok() {} }
+    }
+
     /// Runs `work` on one consistent moment.
     pub(crate) async fn on_reader<T, F>(&self, work: F) -> Result<T, PortError>
     where

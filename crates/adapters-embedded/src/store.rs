@@ -8,6 +8,7 @@ use chrono::TimeDelta;
 use diesel::dsl::min;
 use diesel::prelude::*;
 use domain::{Campaign, CampaignKey, Timestamp};
+use failpoints::Point;
 use ports::PortError;
 use ports::store::{
     CampaignWrite, Changes, CommandKey, Decision, DueTimer, InboxEntry, MAX_BATCH, Outcome, Receipt, Scope, Store, View,
@@ -120,6 +121,7 @@ fn transact(unit: &mut Unit<'_>, scope: &Scope, decision: &dyn Decision) -> Resu
     let mut view = View { now: unit.clock.now(), ..View::default() };
     match scope {
         Scope::Campaigns { keys, commands } => {
+            failpoints::pass(Point::StoreBegun);
             for key in keys {
                 held.load(unit.connection, &mut view, key)?;
             }
@@ -260,11 +262,17 @@ fn apply(
         write_campaign(unit, held, view.campaigns.get(&write.campaign.key), write)?;
     }
     let first_position = journal::append(unit, changes.facts)?;
+    if first_position.is_some() {
+        failpoints::pass(Point::StoreLogWritten);
+    }
     for write in &changes.timers {
         timer_writes::apply(unit, held, write)?;
     }
     for (command, entry) in &changes.inbox {
         write_inbox(unit, command, entry)?;
+    }
+    if !changes.inbox.is_empty() {
+        failpoints::pass(Point::StoreInboxWritten);
     }
     for letter in &changes.letters {
         dead_letters::add(unit, letter)?;

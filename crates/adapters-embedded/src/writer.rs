@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use diesel::SqliteConnection;
 use diesel::connection::SimpleConnection;
 use domain::Timestamp;
+use failpoints::Point;
 use ports::PortError;
 use ports::journal::Record;
 use ports::wakeups::{Hint, Wakeups};
@@ -196,12 +197,19 @@ impl Committer {
         let mut news = News::default();
         let mut done: Vec<Done> = Vec::new();
         let broken = self.run_all(first, queue, &mut news, &mut done).err();
+        let has_facts = !news.records.is_empty();
+        if has_facts {
+            failpoints::pass(Point::StoreBeforeCommit);
+        }
         let failed = match broken {
             // SQLite has lost the transaction, or is about to.
             Some(error) => Some((error, false)),
             None => self.connection.batch_execute("COMMIT").err().map(|error| (error, true)),
         };
         let Some((error, committing)) = failed else {
+            if has_facts {
+                failpoints::pass(Point::StoreCommitted);
+            }
             self.audience.tell(news);
             for (job, outcome) in done {
                 job.answer(outcome);

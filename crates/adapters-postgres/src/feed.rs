@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use diesel::prelude::*;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use domain::TenantId;
+use failpoints::Point;
 use ports::PortError;
 use ports::feed::{Channel, Feed, Live, LiveFeed, MAX_READ};
 use ports::journal::{Position, Record};
@@ -45,6 +46,8 @@ pub struct JournalFeed {
 /// every batch after the top that it sees, and none before.
 struct Tail {
     top: Position,
+    /// Whether the first mark was seen.
+    begun: bool,
     live: broadcast::Sender<Arc<[Arc<Record>]>>,
     /// The newest records up to the top, without gaps.
     recent: VecDeque<Arc<Record>>,
@@ -53,16 +56,21 @@ struct Tail {
 impl JournalFeed {
     /// A feed that shows nothing until it runs.
     pub fn new(postgres: Arc<Postgres>) -> Arc<Self> {
-        let tail = Tail { top: Position::START, live: broadcast::Sender::new(LIVE_BATCHES), recent: VecDeque::new() };
+        let tail = Tail {
+            top: Position::START,
+            begun: false,
+            live: broadcast::Sender::new(LIVE_BATCHES),
+            recent: VecDeque::new(),
+        };
         Arc::new(Self { postgres, tail: Mutex::new(tail), floor: tokio::sync::Mutex::new(None) })
     }
 
     /// Follows the marks until `stop`, or until nobody gives marks any more. What was published before the first mark is
-    /// there to be read, and not handed out.
+    /// there to be read, and not handed out. May run again after it ended: it goes on where it was.
     pub async fn run(&self, mut marks: watch::Receiver<Position>, stop: CancellationToken) {
         let mut mark = *marks.borrow_and_update();
         self.postgres.saw(mark);
-        self.tail().skip_to(mark);
+        self.tail().begin(mark);
         let mut failures = 0_u32;
         loop {
             let wait = match self.advance(mark).await {
@@ -114,6 +122,7 @@ impl JournalFeed {
             if top >= mark {
                 return Ok(());
             }
+            failpoints::pass(Point::FeedRound);
             let read = async move |connection: &mut AsyncPgConnection| {
                 read_range(connection, top, mark, limit_of(MAX_READ, MAX_READ)).await
             };
@@ -131,6 +140,13 @@ impl JournalFeed {
 }
 
 impl Tail {
+    /// Begins at `mark`, unless it has begun: then somebody may wait for what comes after the top.
+    fn begin(&mut self, mark: Position) {
+        if !std::mem::replace(&mut self.begun, true) {
+            self.skip_to(mark);
+        }
+    }
+
     fn skip_to(&mut self, mark: Position) {
         if mark > self.top {
             self.top = mark;

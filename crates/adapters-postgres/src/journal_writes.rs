@@ -5,8 +5,9 @@ use diesel::prelude::*;
 use diesel::sql_types::{Bool, Nullable, Timestamptz};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use domain::Timestamp;
+use failpoints::Point;
 use ports::journal::{Fact, Position};
-use ports::store::MAX_BATCH;
+use ports::store::{Changes, MAX_BATCH};
 use uuid::Uuid;
 use wire::chain::ChainRow;
 use wire::stored::StoredEntry;
@@ -81,8 +82,9 @@ async fn take_head(mut connection: &AsyncPgConnection) -> Result<(Head, Option<T
     Ok((Head { position: uint(position), hash }, next_due))
 }
 
-/// Sends what waits and appends `facts` in order (S3). Nothing may be locked or waited for after this.
+/// Sends what waits and appends the facts of `changes` in order (S3). Nothing may be locked or waited for after this.
 pub(crate) async fn append(mut pipeline: Pipeline<'_>, news: &mut News, facts: &[Fact]) -> Result<Appended, Failure> {
+    let facts = changes.facts.as_slice();
     let mut connection = pipeline.connection();
     if facts.is_empty() {
         pipeline.flush().await?;
@@ -94,6 +96,9 @@ pub(crate) async fn append(mut pipeline: Pipeline<'_>, news: &mut News, facts: &
     // Behind the writes, in the same round trip: the first of the two is asked first.
     let (written, taken) = futures_util::join!(pipeline.flush(), take_head(connection));
     written?;
+    if !changes.inbox.is_empty() {
+        failpoints::pass(Point::StoreInboxWritten);
+    }
     let (mut head, next_due) = taken?;
     let first = Position(head.position + 1);
     for portion in stored.chunks(MAX_BATCH) {

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use async_trait::async_trait;
 use diesel_async::RunQueryDsl;
 use domain::Timestamp;
+use failpoints::Point;
 use ports::PortError;
 use ports::store::{Changes, Decision, Receipt, Scope, Store, View};
 
@@ -84,6 +85,7 @@ async fn transact(
     let mut view = View::default();
     let (unreadable, clock) = match scope {
         Scope::Campaigns { keys, commands } => {
+            failpoints::pass(Point::StoreBegun);
             loading::hold(unit, &mut view, keys, commands).await?;
             (Vec::new(), loading::clock(unit).await?)
         }
@@ -116,5 +118,9 @@ async fn apply(unit: &mut Unit, view: &View, changes: Changes) -> Result<Appende
     timer_writes::write(&mut pipeline, numbers, news, &changes.timers).await?;
     inbox_writes::write(&mut pipeline, &changes.inbox).await?;
     // Last, since all commits of the store wait for each other from here on.
-    journal_writes::append(pipeline, news, &changes.facts).await
+    let appended = journal_writes::append(pipeline, news, &changes).await?;
+    if appended.first.is_some() {
+        failpoints::pass(Point::StoreLogWritten);
+    }
+    Ok(appended)
 }

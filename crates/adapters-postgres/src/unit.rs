@@ -8,6 +8,7 @@ use std::time::Duration;
 use diesel::result::{DatabaseErrorKind, Error};
 use diesel_async::SimpleAsyncConnection;
 use domain::{CampaignKey, Timestamp};
+use failpoints::Point;
 use ports::PortError;
 use ports::journal::Position;
 use ports::wakeups::{Hint, Wakeups};
@@ -103,9 +104,12 @@ impl Writer {
             + 'static,
     {
         let writer = Arc::clone(self);
-        let outcome = self.tasks.spawn(async move { writer.limited(work).await }).await;
+        let committing = Arc::new(AtomicBool::new(false));
+        let has_committed = Arc::clone(&committing);
+        let outcome = self.tasks.spawn(async move { writer.limited(work, &committing).await }).await;
         let outcome = outcome.unwrap_or_else(|ended| match ended.try_into_panic() {
-            // Only what runs before the commit can panic.
+            // It may be written: whoever runs it again is told by the inbox.
+            Ok(_) if has_committed.load(Ordering::Relaxed) => Err(unknown("a panic after COMMIT was sent").into()),
             Ok(panic) => {
                 let text = panic.downcast_ref::<&str>().map(ToString::to_string);
                 let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
@@ -119,18 +123,18 @@ impl Writer {
         outcome
     }
 
-    async fn limited<T, F>(&self, work: F) -> Result<T, Failure>
+    /// `committing` tells, however this ends, whether COMMIT may have been sent.
+    async fn limited<T, F>(&self, work: F, committing: &AtomicBool) -> Result<T, Failure>
     where
         T: Send,
         F: for<'u> AsyncFnOnce(&'u mut Unit) -> Result<T, Failure>
             + for<'u> Work<&'u mut Unit, Result<T, Failure>, Running: Send>
             + Send,
     {
-        let committing = AtomicBool::new(false);
-        match tokio::time::timeout(self.limit, self.transaction(work, &committing)).await {
+        match tokio::time::timeout(self.limit, self.transaction(work, committing)).await {
             Ok(outcome) => outcome,
             // The connection went with the future; the server rolls back what it did not commit.
-            Err(elapsed) if committing.into_inner() => Err(unknown(elapsed).into()),
+            Err(elapsed) if committing.load(Ordering::Relaxed) => Err(unknown(elapsed).into()),
             Err(elapsed) => Err(unavailable(elapsed).into()),
         }
     }
@@ -153,11 +157,17 @@ impl Writer {
                 return Err(failure);
             }
         };
+        if unit.news.top.is_some() {
+            failpoints::pass(Point::StoreBeforeCommit);
+        }
         committing.store(true, Ordering::Relaxed);
         // PostgreSQL answers COMMIT with success when it rolled back because of an error that somebody overlooked. A
         // statement before it in the same message fails then, and the COMMIT is not run.
         if let Err(error) = unit.connection.batch_execute("SELECT 1; COMMIT").await {
             return Err(unknown(error).into());
+        }
+        if unit.news.top.is_some() {
+            failpoints::pass(Point::StoreCommitted);
         }
         unit.connection.give_back();
         self.tell(&unit.news);

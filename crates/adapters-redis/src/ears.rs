@@ -4,6 +4,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use failpoints::Point;
 use fred::error::Error;
 use fred::interfaces::{EventInterface as _, PubsubInterface as _};
 use fred::types::Message;
@@ -86,6 +87,7 @@ impl Ears {
     }
 
     fn hear(&self, message: &Message) {
+        failpoints::pass(Point::EarsRound);
         if *message.channel == *self.marks_channel {
             match number(&message.value) {
                 Some(position) => self.marks.is_at_least(Position(position)),

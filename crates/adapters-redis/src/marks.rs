@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use failpoints::Point;
 use fred::prelude::Value;
 use ports::journal::Position;
 use tokio::sync::{Notify, watch};
@@ -79,6 +80,7 @@ impl Marks {
                 () = self.look.notified() => {}
                 () = tokio::time::sleep(LOOK_EVERY) => {}
             }
+            failpoints::pass(Point::MarksRound);
             self.look().await;
         }
     }

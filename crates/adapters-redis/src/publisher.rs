@@ -25,6 +25,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use failpoints::Point;
 use fred::prelude::Value;
 use ports::PortError;
 use ports::feed::{Publisher, Told};
@@ -149,6 +150,9 @@ impl Publisher for RedisPublisher {
             }
             self.tell(first.position, &rest[count - 1], groups).await?;
             rest = &rest[count..];
+            if !rest.is_empty() {
+                failpoints::pass(Point::PublisherPartTold);
+            }
         }
         Ok(())
     }

@@ -33,6 +33,9 @@ use crate::wakeups::SharedWakeups;
 /// How long an orderly end of a connection may take.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 
+/// How long after its panic a task is started again.
+const START_AGAIN_AFTER: Duration = Duration::from_millis(100);
+
 /// One Redis, or one cluster of them. End it with [`Redis::close`].
 pub struct Redis {
     settings: RedisSettings,
@@ -99,16 +102,29 @@ impl Redis {
         let settings = RedisSettings { instance, ..settings };
         let redis = Self { settings, names, findings, commands, reader, listener, inbound, marks, ears, tasks, stop };
         for (link, asks) in [(&redis.commands, true), (&redis.reader, false), (&redis.listener, true)] {
-            redis.until_stopped(Arc::clone(link).watch(redis.settings.silence, asks));
+            let (link, silence) = (Arc::clone(link), redis.settings.silence);
+            redis.until_stopped("redis connection", move || Arc::clone(&link).watch(silence, asks));
         }
-        redis.until_stopped(Arc::clone(&redis.marks).keep_looking());
-        redis.until_stopped(Arc::clone(&redis.ears).listen());
+        let (marks, ears) = (Arc::clone(&redis.marks), Arc::clone(&redis.ears));
+        redis.until_stopped("redis marks", move || Arc::clone(&marks).keep_looking());
+        redis.until_stopped("redis hints", move || Arc::clone(&ears).listen());
         Ok(Arc::new(redis))
     }
 
-    /// Runs `task` in the background. It is given up wherever it waits: a server that does not answer holds up no end.
-    fn until_stopped(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.tasks.spawn(self.stop.clone().run_until_cancelled_owned(task));
+    /// Runs a task in the background. It is given up wherever it waits: a server that does not answer holds up no end. One
+    /// that panics is started again; all of them can begin anew at any time.
+    fn until_stopped<F>(&self, name: &'static str, task: impl Fn() -> F + Send + 'static)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            while tokio::spawn(stop.clone().run_until_cancelled_owned(task())).await.is_err() {
+                metrics::counter!("lifecycle_task_restarts_total", "task" => name).increment(1);
+                tracing::error!(task = name, "a task panicked; it is started again");
+                tokio::time::sleep(START_AGAIN_AFTER).await;
+            }
+        });
     }
 
     /// What was noticed about this Redis at the start.
@@ -145,12 +161,11 @@ impl Redis {
     pub fn wakeups(&self, local: Arc<dyn Wakeups>) -> Arc<SharedWakeups> {
         self.ears.tell(Arc::clone(&local));
         let shared = SharedWakeups::new(local);
-        let calling = Arc::clone(&shared).call_out(
-            Arc::clone(&self.commands),
-            self.names.clone(),
-            self.settings.instance.clone(),
-        );
-        self.until_stopped(calling);
+        let (calling, link) = (Arc::clone(&shared), Arc::clone(&self.commands));
+        let (names, me) = (self.names.clone(), self.settings.instance.clone());
+        self.until_stopped("redis calls", move || {
+            Arc::clone(&calling).call_out(Arc::clone(&link), names.clone(), me.clone())
+        });
         shared
     }
 

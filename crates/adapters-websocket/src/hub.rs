@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use failpoints::Point;
 use hyper::upgrade::OnUpgrade;
 use ports::feed::Live;
 use ports::journal::{Position, Record};
@@ -81,6 +82,7 @@ impl Hub {
     }
 
     async fn carry(&self, records: &[Arc<Record>]) {
+        failpoints::pass(Point::LiveRound);
         let mut handed_over = 0;
         for records in records.chunks(TOGETHER) {
             match self.routes.route(records) {

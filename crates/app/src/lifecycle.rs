@@ -106,7 +106,12 @@ impl Running {
         let mut relay_tasks = vec![loops.relay.watched("relay", watch(&relay))];
         let mut background_tasks = Vec::new();
         for (task, heartbeat) in loops.background {
-            background_tasks.push(watch(&background).always(task.name, heartbeat, task.run));
+            let watch = watch(&background);
+            background_tasks.push(if task.vital {
+                watch.once(task.name, (task.run)(background.clone()))
+            } else {
+                watch.always(task.name, heartbeat, task.run)
+            });
         }
         let (live, clock, heartbeat) = (Arc::clone(&hub), loops.clock, loops.live_heartbeat.clone());
         relay_tasks.push(watch(&relay).always("live", loops.live_heartbeat, move |stop| {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::{Campaign, CampaignKey, Command, CommandId};
+use failpoints::Point;
 use ports::cache::Cache;
 use ports::clock::Ids;
 use ports::journal::Actor;
@@ -292,6 +293,7 @@ impl LaneWork {
 
     /// Commits a batch. One that the store refuses is split until the bad command stands alone.
     async fn process(&self, batch: Group) {
+        failpoints::pass(Point::CommandTaken);
         let mut portions = vec![batch];
         while let Some(mut batch) = portions.pop() {
             let requests: Vec<_> = batch.iter().map(|w| w.request.clone()).collect();
@@ -350,6 +352,7 @@ impl LaneWork {
                 }
             }
         }
+        failpoints::pass(Point::CommandCommitted);
         let verdicts = decision.verdicts();
         // Before anybody is answered: who reads after writing must not meet an older campaign.
         self.cache.put(changed_campaigns(&verdicts)).await;

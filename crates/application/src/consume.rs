@@ -11,6 +11,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use failpoints::Point;
 use ports::PortError;
 use ports::clock::{Clock, Ids};
 use ports::dead_letters::DeadLetters;
@@ -142,6 +143,7 @@ impl Consumer {
         room: &mut Option<WaitingRoom>,
         next_take_over: &mut domain::Timestamp,
     ) -> Result<bool, PortError> {
+        failpoints::pass(Point::ConsumerRound);
         match claim.standing().await? {
             Standing::None => {
                 // Whoever consumes now has what waits, too.
@@ -200,6 +202,9 @@ impl Consumer {
 
     /// Handles new deliveries and those whose time has come in the waiting room.
     async fn handle(&self, room: &mut WaitingRoom, term: u64, deliveries: Vec<Delivery>) -> Result<(), PortError> {
+        if !deliveries.is_empty() {
+            failpoints::pass(Point::ConsumerTaken);
+        }
         let now = self.parts.clock.now();
         let mut done: Vec<EntryId> = Vec::new();
         let mut dead = Vec::new();
@@ -245,9 +250,12 @@ impl Consumer {
         if !dead.is_empty() {
             metrics::counter!("lifecycle_dead_letters_total", "kind" => "event").increment(dead.len() as u64);
             self.parts.dead_letters.add(dead).await?;
+            failpoints::pass(Point::ConsumerLettersKept);
         }
         if !done.is_empty() {
+            failpoints::pass(Point::ConsumerBeforeAcknowledge);
             self.parts.inbound.acknowledge(term, &done).await?;
+            failpoints::pass(Point::ConsumerAcknowledged);
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use domain::Timestamp;
+use failpoints::Point;
 use ports::PortError;
 use ports::clock::{Clock, Ids};
 use ports::store::{MAX_BATCH, Receipt, Scope, Store};
@@ -108,6 +109,7 @@ impl Timers {
     /// one decides and writes. The store gives neither of them what the other one holds, and they wait for each other only at
     /// the very end, where they get their places in the log.
     async fn look(&self, shutdown: &CancellationToken) -> Result<Round, PortError> {
+        failpoints::pass(Point::TimersRound);
         let first = self.fire_due().await?;
         self.heartbeat.beat(self.clock.now());
         if !first.more {
@@ -168,7 +170,11 @@ impl Timers {
     async fn commit(&self, limit: usize, condemned: Option<String>) -> Result<Receipt, PortError> {
         let batch = Arc::new(TimerBatch::new(Arc::clone(&self.ids), self.settings, condemned));
         let receipt = self.store.transact(Scope::Due { limit }, batch.clone()).await?;
-        measure(&batch.fired());
+        let fired = batch.fired();
+        if !fired.is_empty() {
+            failpoints::pass(Point::TimersFired);
+        }
+        measure(&fired);
         Ok(receipt)
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::{JsonText, TenantId};
+use failpoints::Point;
 use ports::PortError;
 use ports::clock::Clock;
 use ports::journal::Actor;
@@ -48,6 +49,7 @@ impl Housekeeper {
     }
 
     async fn look(&self, crossed: &mut BTreeSet<&'static str>) -> Result<(), PortError> {
+        failpoints::pass(Point::HousekeepingRound);
         let report = self.system.report().await?;
         set_gauges(&report);
         if report.store.failing {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use failpoints::Point;
 use ports::clock::Clock;
 use ports::instances::{Instance, Instances};
 use tokio_util::sync::CancellationToken;
@@ -29,6 +30,7 @@ impl Presence {
     /// Gives signs of life until `shutdown`, and says then that it leaves.
     pub async fn run(&self, shutdown: CancellationToken) {
         while !shutdown.is_cancelled() {
+            failpoints::pass(Point::PresenceRound);
             match self.instances.beat(&self.instance).await {
                 Ok(()) => self.heartbeat.beat(self.clock.now()),
                 Err(error) => {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::CampaignKey;
+use failpoints::Point;
 use ports::PortError;
 use ports::cache::Cache;
 use ports::clock::Clock;
@@ -98,6 +99,7 @@ impl Relay {
             return Ok(false);
         }
         // Asked each time: what the world has may have gone back (a replaced Redis), and then it is told again.
+        failpoints::pass(Point::RelayRound);
         let mut told = parts.publisher.told().await?;
         loop {
             let records = self.after(&mut told).await?;
@@ -106,7 +108,9 @@ impl Relay {
             let count = records.len();
             // First the cache: who hears of a step and then asks must not get the state before it.
             parts.cache.outdated(versions(&records)).await?;
+            failpoints::pass(Point::RelayBeforePublish);
             parts.publisher.publish(records).await?;
+            failpoints::pass(Point::RelayPublished);
             metrics::counter!("lifecycle_published_records_total").increment(count as u64);
             self.heartbeat.beat(parts.clock.now());
             // What is committed meanwhile is told in the next round; a stop must not wait for others to be silent.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::TimeDelta;
+use failpoints::Point;
 use ports::PortError;
 use ports::clock::Clock;
 use ports::leases::Leases;
@@ -63,6 +64,7 @@ impl Maintenance {
         done: &mut HashMap<&'static str, Instant>,
         shutdown: &CancellationToken,
     ) -> Result<(), PortError> {
+        failpoints::pass(Point::MaintenanceRound);
         for work in &self.works {
             if shutdown.is_cancelled() || claim.standing().await? == Standing::None {
                 break;

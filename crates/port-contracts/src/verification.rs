@@ -23,8 +23,9 @@ pub trait VerificationHarness: StoreHarness {
     /// What proofs read.
     fn verification(&self) -> Arc<dyn Verification>;
 
-    /// Changes what the stored fact at `position` says, behind the store's back.
-    async fn forge_record(&self, position: Position);
+    /// Runs SQL on the table `journal`, behind the store's back. Both stores have that table, with
+    /// columns of the same names.
+    async fn tamper(&self, sql: &str);
 
     /// Moves what the store finds due timers by, for every armed timer, without touching any state.
     async fn mislay_timers(&self);
@@ -45,7 +46,9 @@ macro_rules! verification_contract {
                 a_command_with_two_effects_is_found,
                 a_command_that_is_called_like_a_timer_is_another_one,
                 an_untouched_chain_holds_page_by_page,
-                a_forged_record_breaks_the_chain,
+                a_record_that_was_changed_anywhere_breaks_the_chain,
+                a_record_that_was_taken_away_put_in_or_moved_breaks_the_chain,
+                an_end_that_was_cut_off_does_not_reach_the_anchor,
                 a_chain_begins_with_the_hash_that_was_given,
                 a_rebuild_restores_what_was_damaged,
                 a_rebuild_is_written_down_in_the_history_of_what_it_mended,
@@ -258,12 +261,63 @@ pub async fn an_untouched_chain_holds_page_by_page(h: &mut impl VerificationHarn
     assert_ne!(longer.1, whole.1);
 }
 
-/// A record that was changed behind the store's back is found, and named.
-pub async fn a_forged_record_breaks_the_chain(h: &mut impl VerificationHarness) {
-    some_history(h).await;
-    h.forge_record(Position(3)).await;
+async fn faulty_positions(h: &impl VerificationHarness) -> Vec<u64> {
     let page = h.verification().check_chain(Position::START, "", 1_000).await.expect("checking");
-    assert!(page.faults.iter().any(|fault| fault.position == Position(3)), "{:?}", page.faults);
+    page.faults.iter().map(|fault| fault.position.0).collect()
+}
+
+/// A record that was changed behind the store's back is found, and named: whatever was changed, be it one character.
+pub async fn a_record_that_was_changed_anywhere_breaks_the_chain(h: &mut impl VerificationHarness) {
+    some_history(h).await;
+    let texts = ["tenant", "actor_subject", "correlation", "campaign", "owner", "kind"];
+    let mut changes: Vec<String> = texts.map(|column| format!("{column} = {column} || 'x'")).into();
+    changes.extend(["actor_kind = 'operator'", "command = 'c-9'", "sequence = sequence + 50"].map(str::to_owned));
+    changes.push("data = replace(data, 'spring', 'sprinh')".to_owned());
+    for change in changes {
+        let column = change.split(' ').next().expect("a column");
+        h.tamper("CREATE TABLE aside AS SELECT * FROM journal WHERE position = 3").await;
+        h.tamper(&format!("UPDATE journal SET {change} WHERE position = 3")).await;
+        assert_eq!(faulty_positions(h).await, [3], "{change}");
+        h.tamper(&format!("UPDATE journal SET {column} = (SELECT {column} FROM aside) WHERE position = 3")).await;
+        h.tamper("DROP TABLE aside").await;
+        assert_eq!(faulty_positions(h).await, [] as [u64; 0], "all is as it was before {change}");
+    }
+}
+
+/// Deleted, swapped and inserted records are found.
+pub async fn a_record_that_was_taken_away_put_in_or_moved_breaks_the_chain(h: &mut impl VerificationHarness) {
+    some_history(h).await;
+    let (last, _, _) = sound_chain(h, 1_000).await;
+    for step in
+        ["position = 1000 WHERE position = 3", "position = 3 WHERE position = 4", "position = 4 WHERE position = 1000"]
+    {
+        h.tamper(&format!("UPDATE journal SET {step}")).await;
+    }
+    let swapped = faulty_positions(h).await;
+    assert!(swapped.contains(&3) && swapped.contains(&4), "{swapped:?}");
+
+    h.tamper("DELETE FROM journal WHERE position = 2").await;
+    let deleted = faulty_positions(h).await;
+    assert!(deleted.iter().any(|position| (2..=3).contains(position)), "{deleted:?}");
+
+    let columns = "at, tenant, actor_kind, actor_subject, command, correlation, kind, data, hash";
+    h.tamper(&format!(
+        "INSERT INTO journal (position, id, {columns}) SELECT position + 1, id, {columns} FROM journal WHERE position = {last}"
+    ))
+    .await;
+    let inserted = faulty_positions(h).await;
+    assert!(inserted.iter().any(|position| *position >= last.0), "{inserted:?}");
+}
+
+/// A chain whose end was cut off may be whole; what was noted of it earlier is not part of it any more.
+pub async fn an_end_that_was_cut_off_does_not_reach_the_anchor(h: &mut impl VerificationHarness) {
+    some_history(h).await;
+    let (last, hash, _) = sound_chain(h, 1_000).await;
+    h.tamper(&format!("DELETE FROM journal WHERE position > {}", last.0 - 2)).await;
+    let whole = h.verification().check_chain(Position::START, "", 1_000).await.expect("checking");
+    assert_eq!(whole.last, Position(last.0 - 2), "what `audit verify --expect` holds against the anchor");
+    let behind = h.verification().check_chain(last, &hash, 1_000).await.expect("checking");
+    assert!(!behind.faults.is_empty(), "nothing has that hash");
 }
 
 /// Who remembers a hash from elsewhere, an anchor, learns whether the chain still begins there.

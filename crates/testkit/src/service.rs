@@ -198,6 +198,16 @@ impl Service {
         (status, started.elapsed())
     }
 
+    /// Waits until it ends by itself; answers how.
+    ///
+    /// # Panics
+    /// When it goes on.
+    pub async fn ended(&mut self) -> ExitStatus {
+        let mut child = self.child.take().expect("it runs");
+        let ended = timeout(PATIENCE, child.wait()).await;
+        ended.unwrap_or_else(|_| panic!("it goes on:\n{}", self.log())).expect("a status")
+    }
+
     /// Runs a command of the binary on its folder, to the end.
     ///
     /// # Panics

@@ -20,6 +20,7 @@ const fn layer(name: &'static str, ours: &'static [&'static str]) -> Layer {
 
 /// The arrows of docs/ARCHITECTURE.md.
 const LAYERS: &[Layer] = &[
+    Layer { name: "failpoints", ours: &[], outside: Some(&[]) },
     Layer { name: "domain", ours: &[], outside: Some(&["chrono", "thiserror", "uuid"]) },
     Layer {
         name: "ports",
@@ -28,17 +29,18 @@ const LAYERS: &[Layer] = &[
     },
     // Forms of what crosses the ports, records above all (ADR 0001).
     layer("wire", &["domain", "ports"]),
-    layer("application", &["domain", "ports"]),
+    layer("application", &["failpoints", "domain", "ports"]),
     layer("port-contracts", &["domain", "ports"]),
     layer("adapters-auth", &["domain", "ports", "wire"]),
-    layer("adapters-embedded", &["domain", "ports", "wire"]),
-    layer("adapters-postgres", &["domain", "ports", "wire"]),
-    layer("adapters-redis", &["domain", "ports", "wire"]),
-    layer("adapters-websocket", &["domain", "ports", "wire"]),
+    layer("adapters-embedded", &["failpoints", "domain", "ports", "wire"]),
+    layer("adapters-postgres", &["failpoints", "domain", "ports", "wire"]),
+    layer("adapters-redis", &["failpoints", "domain", "ports", "wire"]),
+    layer("adapters-websocket", &["failpoints", "domain", "ports", "wire"]),
     layer("adapters-http", &["domain", "ports", "wire", "application"]),
     layer(
         "lifecycle",
         &[
+            "failpoints",
             "domain",
             "ports",
             "wire",

@@ -170,6 +170,23 @@ async fn what_was_published_before_the_first_mark_is_read_and_not_handed_out() {
     assert_eq!(positions(&all), [1, 2, 3, 4, 5, 6]);
 }
 
+/// It began anew at the top, and whoever listened was shown nothing of it before the next publication.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_feed_that_is_started_again_hands_out_what_was_published_meanwhile() {
+    let world = World::open().await;
+    commit(&world, 3).await;
+    let (marks, stop) = (watch::Sender::new(Position::START), CancellationToken::new());
+    let feed = JournalFeed::new(world.fresh.postgres());
+    let mut live = feed.subscribe();
+    stop.cancel();
+    feed.run(marks.subscribe(), stop).await;
+    marks.send_replace(Position(3));
+    let again = Arc::clone(&feed);
+    let follow = tokio::spawn(async move { again.run(marks.subscribe(), CancellationToken::new()).await });
+    assert_eq!(take(&mut live, 3).await, [1, 2, 3]);
+    follow.abort();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_mark_that_goes_back_moves_nothing() {
     let world = World::open().await;

@@ -15,7 +15,6 @@ use lifecycle_adapters_postgres::{Postgres, PostgresSettings, migrate};
 use ports::dead_letters::DeadLetters;
 use ports::feed::Outbox;
 use ports::instances::Instances;
-use ports::journal::Position;
 use ports::leases::Leases;
 use ports::query::Queries;
 use ports::store::Store;
@@ -178,11 +177,8 @@ hands_out! { port_contracts::verification::VerificationHarness { verification: V
         assert!(!moved.is_empty(), "no timer is armed");
     }
 
-    async fn forge_record(&self, position: Position) {
-        let forged = self.database.psql(&format!(
-            "UPDATE journal SET actor_subject = 'mallory' WHERE position = {position} RETURNING position"
-        ));
-        assert!(!forged.is_empty(), "there is no record at {position}");
+    async fn tamper(&self, sql: &str) {
+        self.database.psql(sql);
     }
 }
 

@@ -19,6 +19,9 @@ const STOPPED_AT_ONCE: i32 = 130;
 pub(crate) fn run(settings: &Settings) -> Result<(), Failure> {
     let config = settings.load()?.config;
     let for_people = telemetry::start_logging(&config.log)?;
+    if failpoints::ARMED {
+        tracing::warn!("this build has crash points: it is for tests only");
+    }
     let metrics = telemetry::start_metrics()?;
     block_on(async {
         let mut signals = StopSignals::new()?;

@@ -63,6 +63,8 @@ pub(super) struct Backend {
 pub(crate) struct Background {
     /// What it is called in logs.
     pub(crate) name: &'static str,
+    /// Whether it cannot be started again: when it ends early, the process ends.
+    pub(crate) vital: bool,
     /// Starts it.
     pub(crate) run: Box<dyn Fn(CancellationToken) -> BoxFuture<'static, ()> + Send>,
 }
@@ -73,7 +75,12 @@ impl Background {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        Self { name, run: Box::new(move |stop| Box::pin(run(stop))) }
+        Self { name, vital: false, run: Box::new(move |stop| Box::pin(run(stop))) }
+    }
+
+    /// The same, but the process ends when it ends early.
+    pub(super) fn vital(self) -> Self {
+        Self { vital: true, ..self }
     }
 }
 

@@ -12,7 +12,7 @@ use application::ForgetCommands;
 
 use crate::config::Config;
 use crate::failure::{Failure, chain};
-use crate::wiring::backend::{Backend, Process};
+use crate::wiring::backend::{Backend, Background, Process};
 use crate::wiring::limit_settings;
 
 /// Opens the data file for this process alone; makes it where there is none.
@@ -24,6 +24,16 @@ pub(super) fn open(config: &Config, process: &Process) -> Result<Backend, Failur
     let store = Embedded::open(path, settings, Arc::clone(&process.clock), wakeups.clone())
         .map_err(|error| cannot_open(&error))?;
     let sole = Sole::new(Arc::clone(&process.clock));
+    // Without the thread that writes there is nothing left to do but to start again.
+    let broken = Arc::downgrade(&store);
+    let writer = Background::new("writer", move |stop| {
+        let broken = broken.upgrade().map(|store| store.broken());
+        async move {
+            if let Some(broken) = broken {
+                stop.run_until_cancelled(broken).await;
+            }
+        }
+    });
     let forget = ForgetCommands::new(store.clone(), Arc::clone(&process.clock), config.inbox.retention.0);
     Ok(Backend {
         queries: store.clone(),
@@ -41,7 +51,7 @@ pub(super) fn open(config: &Config, process: &Process) -> Result<Backend, Failur
         cache: Arc::new(LocalCache::new(config.cache.campaigns, config.cache.bytes)),
         limiter: Arc::new(LocalRateLimiter::new(&limit_settings(config), Arc::clone(&process.clock))),
         upkeep: vec![Arc::new(forget)],
-        background: Vec::new(),
+        background: vec![writer.vital()],
         place: path.display().to_string(),
         fresh,
     })
