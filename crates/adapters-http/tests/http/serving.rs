@@ -128,6 +128,17 @@ async fn garbage_gets_an_answer_or_an_end_and_nothing_breaks() {
 }
 
 #[tokio::test]
+async fn a_target_without_a_path_is_400_and_no_panic() {
+    let server = start(ServerSettings::default()).await;
+    for target in ["CONNECT a:80", "CONNECT 127.0.0.1:80", "GET a", "GET a:80"] {
+        let request = format!("{target} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+        let response = exchange(&mut server.connect().await, &request).await;
+        assert!(response.starts_with("HTTP/1.1 400 "), "{target}: {response:?}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn ten_mebibytes_are_413_and_the_sender_reads_it() {
     let server = start(ServerSettings::default()).await;
     let mut stream = server.connect().await;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use adapters_http::ServerSettings;
+use adapters_http::{ServerSettings, TrustedProxies};
 use tokio::net::TcpListener;
 
 use crate::cli::Settings;
@@ -71,6 +71,8 @@ pub(crate) fn server_settings(config: &Config) -> ServerSettings {
     ServerSettings {
         max_connections: config.http.max_connections,
         max_connections_per_address: config.http.max_connections_per_address,
+        // Checked when the settings were read.
+        trusted_proxies: TrustedProxies::parse(&config.http.trusted_proxies).unwrap_or_default(),
         header_read_timeout: config.http.header_timeout.0,
         drain: config.http.drain.0,
     }
