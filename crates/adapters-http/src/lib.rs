@@ -3,6 +3,7 @@
 //! Lives here: HTTP and nothing else. What a command does is the application's; how bodies look is `wire`'s; WebSocket
 //! has its own crate and is merged in front of [`routes`] by whoever wires the service.
 
+mod body_memory;
 mod client_address;
 mod docs_page;
 mod gate;

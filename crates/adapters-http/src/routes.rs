@@ -132,13 +132,13 @@ where
     let address = request.client.map(|client| client.0);
     let caller = gate::admit(&api, operation, &request.headers, address).await?;
     let query = Query::read(&request.query, operation)?;
-    let body = take_body(body, &request.headers, operation).await?;
+    let (body, share) = take_body(body, &request.headers, operation).await?;
     let correlation = match request.name(&CORRELATION_ID, MAX_CORRELATION_ID) {
         Some(value) => String::from_utf8_lossy(value.as_bytes()).into_owned(),
         None => request_id,
     };
     let Request { path, headers, .. } = request;
-    let call = Call { operation, path, parameters, query, headers, body, caller, correlation };
+    let call = Call { operation, path, parameters, query, headers, body, _share: share, caller, correlation };
     // In a task of its own: what acts is carried out to its end also when its caller goes away or is sent away, and a
     // panic is an answer. What only reads ends with its caller.
     let task = tokio::spawn(async move { handlers::run(&api, &call).await }.in_current_span());

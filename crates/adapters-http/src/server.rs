@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use http::{Request, StatusCode};
+use http::header::HOST;
+use http::{Request, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
@@ -132,7 +133,8 @@ async fn recover_from(error: &io::Error) {
 }
 
 /// `routes` as a service that answers whatever parses as a request. One without a path (`CONNECT host:80`) gets no
-/// further: filters that ask for its path would panic.
+/// further: filters that ask for its path would panic. Nor does one that names no host, or several, of which a proxy may
+/// have taken another one (RFC 9112, 3.2).
 pub fn service<B>(
     routes: BoxedFilter<(Response,)>,
 ) -> impl Service<Request<B>, Response = Response, Error = Infallible, Future: Send>
@@ -141,7 +143,9 @@ where
 {
     let routes = TowerToHyperService::new(warp::service(routes));
     service_fn(move |request: Request<B>| {
-        let response = request.uri().path_and_query().is_some().then(|| routes.call(request));
+        let hosts = request.headers().get_all(HOST).iter().count();
+        let has_host = hosts == 1 || (hosts == 0 && request.version() < Version::HTTP_11);
+        let response = (has_host && request.uri().path_and_query().is_some()).then(|| routes.call(request));
         async move {
             let Some(response) = response else {
                 let mut refusal = Response::default();

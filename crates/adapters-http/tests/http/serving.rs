@@ -158,6 +158,35 @@ async fn ten_mebibytes_are_413_and_the_sender_reads_it() {
 }
 
 #[tokio::test]
+async fn bodies_that_would_take_too_much_memory_together_are_503_until_the_others_are_gone() {
+    let server = start(ServerSettings::default()).await;
+    let batch = 4 * 1024 * 1024;
+    let head = format!(
+        "POST /api/v1/campaigns/batch HTTP/1.1\r\nhost: x\r\nauthorization: Bearer acme/operator\r\n\
+         content-type: application/json\r\nconnection: close\r\ncontent-length: {batch}\r\n\r\n"
+    );
+    let mut stuck = Vec::new();
+    for _ in 0..17 {
+        let mut stream = server.connect().await;
+        stream.write_all(head.as_bytes()).await.expect("written");
+        let _ = stream.write_all(&vec![b' '; batch - 1]).await;
+        stuck.push(stream);
+    }
+    let small = "POST /api/v1/campaigns HTTP/1.1\r\nhost: x\r\nauthorization: Bearer acme/operator\r\n\
+                 content-type: application/json\r\nconnection: close\r\ncontent-length: 200000\r\n\r\n"
+        .to_owned()
+        + &" ".repeat(200_000);
+    let refused = exchange(&mut server.connect().await, &small).await;
+    assert!(refused.starts_with("HTTP/1.1 503 ") && refused.contains("retry-after: "), "{refused}");
+    drop(stuck);
+    let began = Instant::now();
+    while !exchange(&mut server.connect().await, &small).await.starts_with("HTTP/1.1 400 ") {
+        assert!(began.elapsed() < Duration::from_secs(10), "never served again");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn more_connections_than_an_address_may_have_are_503_until_one_ends() {
     let settings = ServerSettings { max_connections_per_address: 2, ..ServerSettings::default() };
     let server = start(settings).await;
