@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::failure::Failure;
 use crate::lifecycle::{Running, StopSignals};
 use crate::output::style::{BOLD, DIM, RESET};
-use crate::{output, telemetry, wiring};
+use crate::{files, output, telemetry, wiring};
 
 /// The exit code after a second signal: 128 + SIGINT.
 const STOPPED_AT_ONCE: i32 = 130;
@@ -20,6 +20,7 @@ pub(crate) fn run(settings: &Settings) -> Result<(), Failure> {
     let config = settings.load()?.config;
     let for_people = telemetry::start_logging(&config.log)?;
     let metrics = telemetry::start_metrics()?;
+    files::allow_connections(config.http.max_connections);
     block_on(async {
         let mut signals = StopSignals::new()?;
         // Before the store is opened: a taken address must not leave a fresh data folder behind.
