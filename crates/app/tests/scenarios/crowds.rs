@@ -166,11 +166,11 @@ async fn writes_without_end(service: &Service) -> u64 {
     );
     stream.write_all(head.as_bytes()).await.expect("sent");
     let chunk = format!("{:x}\r\n{}\r\n", MIB, " ".repeat(1024 * 1024));
-    let mut taken = 0;
-    while taken < 1024 * MIB && stream.write_all(chunk.as_bytes()).await.is_ok() {
-        taken += MIB;
+    let mut written = 0;
+    while written < 1024 * MIB && stream.write_all(chunk.as_bytes()).await.is_ok() {
+        written += MIB;
     }
-    taken
+    written
 }
 
 #[tokio::test]
