@@ -4,10 +4,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
-use crate::{bench, generate, sh, sim, test, tidy};
+use crate::{bench, fuzz, generate, sh, sim, test, tidy};
 
 /// How many runs of the simulator each change is held to; more are for who changes what it simulates.
 const CI_SEEDS: &str = "1000";
+
+/// For how many seconds each change is searched, all targets side by side.
+const CI_FUZZ_SECONDS: &str = "60";
 
 type Step = (&'static str, fn() -> Result<()>);
 
@@ -30,6 +33,7 @@ const STEPS: &[Step] = &[
     // With the features and targets of the tests, so that these and the generated documents use the same build.
     ("build", build),
     ("simulation", || sim::run(&["--seeds".to_owned(), CI_SEEDS.to_owned()])),
+    ("fuzzing", || fuzz::run(&["--seconds".to_owned(), CI_FUZZ_SECONDS.to_owned()])),
     ("generated documents", || generate::run_with_built_binary(true)),
     ("quick bench", bench::check_with_built_binaries),
 ];

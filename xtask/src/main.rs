@@ -4,6 +4,7 @@
 mod bench;
 mod ci;
 mod dev;
+mod fuzz;
 mod generate;
 mod interrupt;
 mod packages;
@@ -60,6 +61,13 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Searches for inputs that break a rule of whatever reads what others wrote (`cargo xtask fuzz --help`).
+    #[command(disable_help_flag = true)]
+    Fuzz {
+        /// Targets and options of the fuzzer: `--seconds N`, `--seed S`, `--file FILE`, `--grow`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// The rules of the house that compilers do not know: layers, headers, sizes, documents.
     Tidy,
     /// Makes the generated documents anew.
@@ -89,6 +97,7 @@ fn run(command: Command) -> Result<()> {
         Command::Ci { without_tests } => ci::run(without_tests),
         Command::Bench { arguments } => bench::run(&arguments),
         Command::Sim { arguments } => sim::run(&arguments),
+        Command::Fuzz { arguments } => fuzz::run(&arguments),
         Command::Tidy => tidy::run(),
         Command::Gen { check } => generate::run(check),
     }

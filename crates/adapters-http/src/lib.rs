@@ -3,6 +3,8 @@
 //! Lives here: HTTP and nothing else. What a command does is the application's; how bodies look is `wire`'s; WebSocket
 //! has its own crate and is merged in front of [`routes`] by whoever wires the service.
 
+mod body_memory;
+mod client_address;
 mod docs_page;
 mod gate;
 mod handlers;
@@ -25,13 +27,14 @@ use ports::dead_letters::DeadLetters;
 use ports::inbound::Inbound;
 use ports::limits::RateLimiter;
 
+pub use client_address::{NotANetwork, TrustedProxies};
 pub use only_local::only_local;
 pub use openapi::openapi;
 pub use operation::{
     Access, Effect, Input, MAX_BATCH, MAX_BATCH_BODY, MAX_BODY, Operation, Parameter, ParameterKind, Spec,
 };
 pub use routes::routes;
-pub use server::{Peer, ServerSettings, serve};
+pub use server::{Client, ServerSettings, serve};
 
 /// What the rate limiter allows, for the headers that tell it.
 #[derive(Debug, Clone, Copy)]

@@ -9,7 +9,7 @@ use application::{DeskError, SubmitError};
 use http::header::{ALLOW, HeaderName, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 use ports::{PortError, Written};
-use wire::fields::Fault;
+use wire::fields::{Fault, shown};
 use wire::http::{FieldProblem, Problem};
 
 /// Marks the answer of a command that came again.
@@ -80,9 +80,11 @@ impl ApiError {
 
     /// A query parameter that makes no sense.
     pub(crate) fn parameter(name: &str, detail: impl Display) -> Self {
+        let (name, detail) = (shown(name), detail.to_string());
+        let detail = shown(&detail);
         let mut error =
             Self::new(StatusCode::BAD_REQUEST, "invalid_parameter", format!("the query parameter {name:?} {detail}"));
-        error.errors.push(FieldProblem::parameter(name, &detail.to_string()));
+        error.errors.push(FieldProblem::parameter(&name, &detail));
         error
     }
 

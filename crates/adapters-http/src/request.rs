@@ -14,6 +14,7 @@ use ports::query::{MAX_PAGE, PageCursor, PageRequest};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
+use crate::body_memory::Share;
 use crate::gate::Caller;
 use crate::operation::{Effect, Input, Operation};
 use crate::problem::ApiError;
@@ -44,6 +45,8 @@ pub(crate) struct Call {
     pub(crate) headers: HeaderMap,
     /// The body.
     pub(crate) body: Bytes,
+    /// Its share of what all bodies may take.
+    pub(crate) _share: Share,
     /// Who calls; none where everybody may.
     pub(crate) caller: Option<Caller>,
     /// What the sender follows it by.
@@ -255,20 +258,24 @@ pub(crate) fn invalid_cursor() -> ApiError {
 
 /// Reads the body of a call of `operation`. Where one is needed, the headers are enough to refuse what is not taken; where
 /// none is needed, they say nothing as long as none comes: clients name a type for nothing, too.
-pub(crate) async fn take_body<S, B, E>(stream: S, headers: &HeaderMap, operation: Operation) -> Result<Bytes, ApiError>
+pub(crate) async fn take_body<S, B, E>(
+    stream: S,
+    headers: &HeaderMap,
+    operation: Operation,
+) -> Result<(Bytes, Share), ApiError>
 where
     S: Stream<Item = Result<B, E>>,
     B: Buf,
 {
     let spec = operation.spec();
     if spec.effect == Effect::Read {
-        return Ok(Bytes::new());
+        return Ok(<_>::default());
     }
     if matches!(spec.input, Input::Json | Input::LargeJson) {
         check_body_headers(headers, spec.input)?;
     }
     let body = read_body(stream, headers, spec.input.max_bytes()).await?;
-    if spec.input == Input::Optional && !body.is_empty() {
+    if spec.input == Input::Optional && !body.0.is_empty() {
         check_body_headers(headers, spec.input)?;
     }
     Ok(body)
@@ -289,7 +296,7 @@ fn check_body_headers(headers: &HeaderMap, input: Input) -> Result<(), ApiError>
 }
 
 /// Reads a body of at most `max` bytes.
-async fn read_body<S, B, E>(stream: S, headers: &HeaderMap, max: usize) -> Result<Bytes, ApiError>
+async fn read_body<S, B, E>(stream: S, headers: &HeaderMap, max: usize) -> Result<(Bytes, Share), ApiError>
 where
     S: Stream<Item = Result<B, E>>,
     B: Buf,
@@ -303,6 +310,7 @@ where
     }
     let mut stream = pin!(stream);
     let whole = async {
+        let mut share = Share::default();
         let mut body = BytesMut::with_capacity(announced.unwrap_or(0).min(max));
         while let Some(part) = stream.next().await {
             let Ok(mut part) = part else {
@@ -311,6 +319,7 @@ where
             if body.len() + part.remaining() > max {
                 return Err(too_large());
             }
+            share.grow(part.remaining())?;
             while part.has_remaining() {
                 let chunk = part.chunk();
                 body.extend_from_slice(chunk);
@@ -318,12 +327,13 @@ where
                 part.advance(length);
             }
         }
-        Ok(body.freeze())
+        Ok((body.freeze(), share))
     };
     let body = tokio::time::timeout(BODY_TIME, whole).await.unwrap_or_else(|_| {
         Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", "the body did not come in time"))
     });
-    if body.as_ref().is_err_and(|error| error.status() == StatusCode::PAYLOAD_TOO_LARGE) {
+    let refused = [StatusCode::PAYLOAD_TOO_LARGE, StatusCode::SERVICE_UNAVAILABLE];
+    if body.as_ref().is_err_and(|error| refused.contains(&error.status())) {
         // Closing with unread bytes would reset the connection, and the sender would never read why.
         let discard = async {
             let mut discarded = 0;

@@ -19,7 +19,7 @@ use crate::operation::{Effect, Found, Operation, allowed, find};
 use crate::problem::ApiError;
 use crate::reply::{REQUEST_ID, Reply, respond};
 use crate::request::{Call, Query, take_body};
-use crate::server::Peer;
+use crate::server::Client;
 use crate::{Api, gate, handlers};
 
 const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
@@ -33,10 +33,10 @@ pub fn routes(api: Arc<Api>) -> BoxedFilter<(Response,)> {
         .and(warp::path::full())
         .and(query)
         .and(warp::header::headers_cloned())
-        .and(warp::ext::optional::<Peer>())
+        .and(warp::ext::optional::<Client>())
         .and(warp::body::stream())
-        .then(move |method, path: FullPath, query, headers, peer, body| {
-            let request = Request { method, path: path.as_str().to_owned(), query, headers, peer };
+        .then(move |method, path: FullPath, query, headers, client, body| {
+            let request = Request { method, path: path.as_str().to_owned(), query, headers, client };
             let api = Arc::clone(&api);
             async move { answer(api, request, body).await }
         })
@@ -49,7 +49,7 @@ struct Request {
     path: String,
     query: String,
     headers: HeaderMap,
-    peer: Option<Peer>,
+    client: Option<Client>,
 }
 
 impl Request {
@@ -129,16 +129,16 @@ where
     B: Buf,
 {
     let spec = operation.spec();
-    let address = request.peer.map(|peer| peer.0.ip());
+    let address = request.client.map(|client| client.0);
     let caller = gate::admit(&api, operation, &request.headers, address).await?;
     let query = Query::read(&request.query, operation)?;
-    let body = take_body(body, &request.headers, operation).await?;
+    let (body, share) = take_body(body, &request.headers, operation).await?;
     let correlation = match request.name(&CORRELATION_ID, MAX_CORRELATION_ID) {
         Some(value) => String::from_utf8_lossy(value.as_bytes()).into_owned(),
         None => request_id,
     };
     let Request { path, headers, .. } = request;
-    let call = Call { operation, path, parameters, query, headers, body, caller, correlation };
+    let call = Call { operation, path, parameters, query, headers, body, _share: share, caller, correlation };
     // In a task of its own: what acts is carried out to its end also when its caller goes away or is sent away, and a
     // panic is an answer. What only reads ends with its caller.
     let task = tokio::spawn(async move { handlers::run(&api, &call).await }.in_current_span());

@@ -11,10 +11,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use http::Request;
+use http::header::HOST;
+use http::{Request, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::service::{Service as _, service_fn};
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
@@ -24,17 +25,21 @@ use tracing::{debug, error, info, warn};
 use warp::filters::BoxedFilter;
 use warp::reply::Response;
 
-/// The other end of a connection; in the extensions of every request.
+use crate::client_address::TrustedProxies;
+
+/// Whose a request is, by address; in the extensions of every request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Peer(pub SocketAddr);
+pub struct Client(pub IpAddr);
 
 /// Limits of the server.
 #[derive(Debug, Clone)]
 pub struct ServerSettings {
     /// The most connections at once.
     pub max_connections: usize,
-    /// The most connections of one address at once.
+    /// The most connections of one address at once; those of trusted proxies are not counted so.
     pub max_connections_per_address: usize,
+    /// The proxies that tell whose their requests are.
+    pub trusted_proxies: TrustedProxies,
     /// How long the head of a request may take, the wait for the next request of a kept connection included.
     pub header_read_timeout: Duration,
     /// How long open requests may go on after the stop began.
@@ -46,6 +51,7 @@ impl Default for ServerSettings {
         Self {
             max_connections: 10_000,
             max_connections_per_address: 2_000,
+            trusted_proxies: TrustedProxies::default(),
             header_read_timeout: Duration::from_secs(5),
             drain: Duration::from_secs(5),
         }
@@ -126,6 +132,31 @@ async fn recover_from(error: &io::Error) {
     tokio::time::sleep(Duration::from_millis(50)).await;
 }
 
+/// `routes` as a service that answers whatever parses as a request. One without a path (`CONNECT host:80`) gets no
+/// further: filters that ask for its path would panic. Nor does one that names no host, or several, of which a proxy may
+/// have taken another one (RFC 9112, 3.2).
+pub fn service<B>(
+    routes: BoxedFilter<(Response,)>,
+) -> impl Service<Request<B>, Response = Response, Error = Infallible, Future: Send>
+where
+    B: hyper::body::Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + Sync + 'static,
+{
+    let routes = TowerToHyperService::new(warp::service(routes));
+    service_fn(move |request: Request<B>| {
+        let hosts = request.headers().get_all(HOST).iter().count();
+        let has_host = hosts == 1 || (hosts == 0 && request.version() < Version::HTTP_11);
+        let response = (has_host && request.uri().path_and_query().is_some()).then(|| routes.call(request));
+        async move {
+            let Some(response) = response else {
+                let mut refusal = Response::default();
+                *refusal.status_mut() = StatusCode::BAD_REQUEST;
+                return Ok(refusal);
+            };
+            Ok(response.await.unwrap_or_else(|never| match never {}))
+        }
+    })
+}
+
 async fn serve_connection(
     stream: TcpStream,
     address: SocketAddr,
@@ -137,11 +168,11 @@ async fn serve_connection(
         debug!(%address, %error, "a connection ended before it began");
         return;
     }
-    let routes = TowerToHyperService::new(warp::service(routes));
+    let routes = service(routes);
     let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(Peer(address));
-        let response = routes.call(request);
-        async move { Ok::<_, Infallible>(response.await.unwrap_or_else(|never| match never {})) }
+        let client = settings.trusted_proxies.client(address.ip(), request.headers());
+        request.extensions_mut().insert(Client(client));
+        routes.call(request)
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -169,6 +200,7 @@ async fn serve_connection(
 struct Connections {
     max: usize,
     max_per_address: usize,
+    trusted_proxies: TrustedProxies,
     open: Arc<Mutex<HashMap<IpAddr, usize>>>,
     all: Arc<tokio::sync::Semaphore>,
 }
@@ -186,6 +218,7 @@ impl Connections {
         Self {
             max: settings.max_connections,
             max_per_address: settings.max_connections_per_address,
+            trusted_proxies: settings.trusted_proxies.clone(),
             open: Arc::default(),
             all: Arc::new(tokio::sync::Semaphore::new(settings.max_connections)),
         }
@@ -199,7 +232,7 @@ impl Connections {
         };
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let of_address = open.entry(address).or_default();
-        if *of_address >= self.max_per_address {
+        if *of_address >= self.max_per_address && !self.trusted_proxies.has(address) {
             debug!(%address, max = self.max_per_address, "refusing a connection: its address has as many as it may");
             return None;
         }

@@ -7,7 +7,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use domain::Timestamp;
 use failpoints::Point;
 use ports::journal::{Fact, Position};
-use ports::store::{Changes, MAX_BATCH};
+use ports::store::MAX_BATCH;
 use uuid::Uuid;
 use wire::chain::ChainRow;
 use wire::stored::StoredEntry;
@@ -82,9 +82,15 @@ async fn take_head(mut connection: &AsyncPgConnection) -> Result<(Head, Option<T
     Ok((Head { position: uint(position), hash }, next_due))
 }
 
-/// Sends what waits and appends the facts of `changes` in order (S3). Nothing may be locked or waited for after this.
-pub(crate) async fn append(mut pipeline: Pipeline<'_>, news: &mut News, facts: &[Fact]) -> Result<Appended, Failure> {
-    let facts = changes.facts.as_slice();
+/// Sends what waits and appends `facts` in order (S3). Nothing may be locked or waited for after this.
+///
+/// Passes `between` when all else is written and nothing is appended yet.
+pub(crate) async fn append(
+    mut pipeline: Pipeline<'_>,
+    news: &mut News,
+    facts: &[Fact],
+    between: Option<Point>,
+) -> Result<Appended, Failure> {
     let mut connection = pipeline.connection();
     if facts.is_empty() {
         pipeline.flush().await?;
@@ -96,8 +102,8 @@ pub(crate) async fn append(mut pipeline: Pipeline<'_>, news: &mut News, facts: &
     // Behind the writes, in the same round trip: the first of the two is asked first.
     let (written, taken) = futures_util::join!(pipeline.flush(), take_head(connection));
     written?;
-    if !changes.inbox.is_empty() {
-        failpoints::pass(Point::StoreInboxWritten);
+    if let Some(point) = between {
+        failpoints::pass(point);
     }
     let (mut head, next_due) = taken?;
     let first = Position(head.position + 1);

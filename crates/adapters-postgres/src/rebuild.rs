@@ -19,6 +19,7 @@ use wire::rebuild::{self, Difference, Wanted};
 use crate::case_rows::{self, ArmedRow, LogRow};
 use crate::failure::Failure;
 use crate::findings::CampaignRow;
+use crate::pipeline::Pipeline;
 use crate::postgres::Postgres;
 use crate::rows::{self, TimerProgress, attempts_column, int, rank};
 use crate::schema::{statement, timers};
@@ -193,7 +194,8 @@ async fn tell(
     let at = store::now(loading::clock(unit).await?, writer);
     let repaired = || folded.iter().filter_map(|one| Some((&one.campaign, found.get(&one.campaign.key)?)));
     let facts: Vec<Fact> = repaired().map(|(campaign, found)| rebuild::repaired(order, at, campaign, found)).collect();
-    journal_writes::append(unit, &facts).await?;
+    let Unit { connection, news, .. } = unit;
+    journal_writes::append(Pipeline::new(connection), news, &facts, None).await?;
     Ok(repaired().map(|(campaign, _)| (campaign.key.clone(), campaign.version)).collect())
 }
 

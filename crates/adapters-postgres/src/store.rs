@@ -118,7 +118,8 @@ async fn apply(unit: &mut Unit, view: &View, changes: Changes) -> Result<Appende
     timer_writes::write(&mut pipeline, numbers, news, &changes.timers).await?;
     inbox_writes::write(&mut pipeline, &changes.inbox).await?;
     // Last, since all commits of the store wait for each other from here on.
-    let appended = journal_writes::append(pipeline, news, &changes).await?;
+    let between = (!changes.inbox.is_empty()).then_some(Point::StoreInboxWritten);
+    let appended = journal_writes::append(pipeline, news, &changes.facts, between).await?;
     if appended.first.is_some() {
         failpoints::pass(Point::StoreLogWritten);
     }

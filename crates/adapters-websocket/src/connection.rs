@@ -154,7 +154,7 @@ pub(crate) struct Connection<'c> {
 
 impl<'c> Connection<'c> {
     fn new(hub: &'c Arc<Hub>, socket: &'c mut Socket, caller: Caller, seat: Seat) -> Self {
-        let mailbox = Arc::new(Mailbox::new(hub.settings.queue));
+        let mailbox = Arc::new(Mailbox::new(hub.settings.queue_bytes));
         let now = Instant::now();
         Self {
             hub,

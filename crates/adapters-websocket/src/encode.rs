@@ -27,6 +27,13 @@ pub(crate) struct Encoded {
     ends: Vec<(Cursor, usize)>,
 }
 
+#[cfg(test)]
+impl Encoded {
+    pub(crate) fn of_bytes(length: usize) -> Self {
+        Self { bytes: vec![0; length].into(), ends: vec![(Cursor::default(), length)] }
+    }
+}
+
 /// What is to be sent of some frames.
 pub(crate) struct Unsent {
     pub(crate) bytes: Bytes,
@@ -37,6 +44,11 @@ pub(crate) struct Unsent {
 }
 
 impl Encoded {
+    /// How much memory it takes, nearly.
+    pub(crate) fn size(&self) -> usize {
+        size_of::<Self>() + self.bytes.len() + self.ends.len() * size_of::<(Cursor, usize)>()
+    }
+
     /// The frames that somebody who has `reached` something does not know yet, if there are any.
     pub(crate) fn after(&self, reached: Reached) -> Option<Unsent> {
         let (last, _) = self.ends.last()?;

@@ -16,6 +16,12 @@ pub(crate) struct Delivery {
     pub(crate) frames: Arc<Encoded>,
 }
 
+impl Delivery {
+    fn size(&self) -> usize {
+        size_of::<Self>() + self.frames.size()
+    }
+}
+
 /// What a connection finds in its mailbox.
 pub(crate) enum Mail {
     /// Frames.
@@ -30,6 +36,7 @@ const KEPT: usize = 16;
 /// Where a connection's frames are put. What does not fit is not lost: the connection is told which of its routes were
 /// cut, and reads what it missed from the feed.
 pub(crate) struct Mailbox {
+    /// In bytes. What is shared by many is counted for each: a slow client may be the last who holds it.
     capacity: usize,
     content: Mutex<Content>,
 }
@@ -37,6 +44,8 @@ pub(crate) struct Mailbox {
 #[derive(Default)]
 struct Content {
     frames: VecDeque<Delivery>,
+    /// The size of `frames`.
+    size: usize,
     cut: Vec<RouteId>,
     /// Of the connection, when it waits.
     waker: Option<Waker>,
@@ -53,22 +62,24 @@ pub(crate) enum Refused {
 }
 
 impl Mailbox {
-    /// A mailbox for `capacity` deliveries.
+    /// A mailbox for `capacity` bytes of frames.
     pub(crate) fn new(capacity: usize) -> Self {
-        Self { capacity: capacity.max(1), content: Mutex::default() }
+        Self { capacity, content: Mutex::default() }
     }
 
-    /// Puts `delivery` in, or cuts its route.
+    /// Puts `delivery` in, or cuts its route. An empty mailbox takes one of any size: it must come some day.
     pub(crate) fn put(&self, delivery: Delivery) -> Result<(), Refused> {
         let mut content = self.content();
         if content.is_closed {
             return Err(Refused::Closed);
         }
-        let is_full = content.frames.len() >= self.capacity;
+        let size = delivery.size();
+        let is_full = !content.frames.is_empty() && content.size + size > self.capacity;
         if is_full {
             content.cut.push(delivery.route);
         } else {
             content.frames.push_back(delivery);
+            content.size += size;
         }
         content.wake();
         if is_full { Err(Refused::Full) } else { Ok(()) }
@@ -92,6 +103,7 @@ impl Mailbox {
             return Poll::Ready(Mail::Cut(std::mem::take(&mut content.cut)));
         }
         if let Some(delivery) = content.frames.pop_front() {
+            content.size -= delivery.size();
             return Poll::Ready(Mail::Frames(delivery));
         }
         if content.frames.capacity() > KEPT {
@@ -143,7 +155,7 @@ mod tests {
 
     #[test]
     fn what_is_put_in_comes_out_in_order() {
-        let mailbox = Mailbox::new(100);
+        let mailbox = Mailbox::new(100 * delivery(1).size());
         for route in 1..=100 {
             assert_eq!(mailbox.put(delivery(route)), Ok(()));
         }
@@ -162,8 +174,23 @@ mod tests {
     }
 
     #[test]
+    fn a_client_that_does_not_read_holds_no_more_than_its_capacity() {
+        let mailbox = Mailbox::new(256 * 1024);
+        let large = || Delivery { route: 1, frames: Arc::new(Encoded::of_bytes(8 * 1024)) };
+        let taken =
+            std::iter::repeat_with(large).map(|delivery| mailbox.put(delivery)).take_while(Result::is_ok).count();
+        assert!((25..=32).contains(&taken), "{taken}");
+        assert!(mailbox.content().size <= 256 * 1024);
+        while let Some(Mail::Cut(_) | Mail::Frames(_)) = mailbox.next().now_or_never() {}
+        assert_eq!(mailbox.content().size, 0);
+        let endless = Delivery { route: 1, frames: Arc::new(Encoded::of_bytes(300 * 1024)) };
+        assert_eq!(mailbox.put(endless), Ok(()), "into an empty one");
+        assert_eq!(mailbox.put(delivery(2)), Err(Refused::Full));
+    }
+
+    #[test]
     fn nothing_is_put_into_a_closed_mailbox_and_it_holds_nothing() {
-        let mailbox = Mailbox::new(9);
+        let mailbox = Mailbox::new(usize::MAX);
         assert!(mailbox.next().now_or_never().is_none());
         assert_eq!(mailbox.put(delivery(1)), Ok(()));
         mailbox.close();
@@ -174,7 +201,7 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_waits_is_woken() {
-        let mailbox = Arc::new(Mailbox::new(9));
+        let mailbox = Arc::new(Mailbox::new(usize::MAX));
         let other = Arc::clone(&mailbox);
         let waiting = tokio::spawn(async move { other.next().await });
         tokio::task::yield_now().await;

@@ -29,8 +29,8 @@ pub struct HubSettings {
     pub origins: Vec<String>,
     /// How long a client that brought no token may take to send `authenticate`.
     pub auth_timeout: Duration,
-    /// How many frames wait for one client. A client for which more come at once is caught up from the feed.
-    pub queue: usize,
+    /// How many bytes of frames wait for one client. A client for which more come at once is caught up from the feed.
+    pub queue_bytes: usize,
     /// How long a client may stay behind the feed before it is closed as too slow (4008).
     pub slow_limit: Duration,
     /// How long one frame may take to be sent before the client is closed as too slow (4008).
@@ -70,7 +70,7 @@ impl Default for HubSettings {
         Self {
             origins: Vec::new(),
             auth_timeout: Duration::from_secs(5),
-            queue: 256,
+            queue_bytes: 256 * 1024,
             slow_limit: Duration::from_secs(15),
             send_limit: Duration::from_secs(5),
             close_limit: Duration::from_secs(2),

@@ -8,6 +8,7 @@ mod commands;
 mod config;
 mod demo;
 mod failure;
+mod files;
 mod lifecycle;
 mod output;
 mod report;

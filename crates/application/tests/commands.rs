@@ -122,7 +122,9 @@ async fn commands_about_many_campaigns_are_two_commits_beside_each_other_each_ca
     );
     let campaigns: Vec<String> = (0..20).map(|n| format!("c-{n}")).collect();
     let requests = ["create", "cancel"].into_iter().enumerate().flat_map(|(n, what)| {
-        campaigns.iter().map(move |id| request(id, &format!("{n}-{what}-{id}"), if n == 0 { create() } else { cancel() }))
+        campaigns
+            .iter()
+            .map(move |id| request(id, &format!("{n}-{what}-{id}"), if n == 0 { create() } else { cancel() }))
     });
     let submitting = commands.submit_all(requests.collect());
     let answers = tokio::select! {

@@ -4,6 +4,7 @@
 mod answer;
 mod api;
 mod campaign;
+mod flood;
 mod live;
 mod nginx;
 mod place;
@@ -14,6 +15,7 @@ mod token;
 pub use answer::Answer;
 pub use api::{Api, Call};
 pub use campaign::Plan;
+pub use flood::{Flood, Flooded, time_of_a_change};
 pub use live::{Entry, Heard, Live};
 pub use nginx::Nginx;
 pub use place::{Place, migrate};

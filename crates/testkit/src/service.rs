@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use reqwest::Client;
+use rustix::process::{Resource, Rlimit};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
@@ -184,6 +185,27 @@ impl Service {
         let id = id.and_then(|id| i32::try_from(id).ok()).expect("it has an id");
         let process = rustix::process::Pid::from_raw(id).expect("a process");
         rustix::process::kill_process(process, signal).expect("it can be told");
+    }
+
+    /// How much memory it holds, in bytes.
+    ///
+    /// # Panics
+    /// When it does not run, or the system does not tell.
+    pub fn resident(&self) -> u64 {
+        let id = self.child.as_ref().and_then(Child::id).expect("it runs");
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("the system tells");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line about memory");
+        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
+    }
+
+    /// Lets it open so many files and sockets, and no more.
+    ///
+    /// # Panics
+    /// When it does not run, or cannot be told.
+    pub fn allow_files(&self, count: u64) {
+        let id = self.child.as_ref().and_then(Child::id).and_then(|id| i32::try_from(id).ok()).expect("it runs");
+        let limit = Rlimit { current: Some(count), maximum: rustix::process::getrlimit(Resource::Nofile).maximum };
+        rustix::process::prlimit(rustix::process::Pid::from_raw(id), Resource::Nofile, limit).expect("it can be told");
     }
 
     /// Asks it to stop (SIGTERM); answers how it ended and how long that took.

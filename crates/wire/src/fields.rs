@@ -1,5 +1,6 @@
 //! Fields of what others send: each reads straight into the domain's own type and says in plain words what is wrong.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 use std::str::FromStr;
@@ -161,6 +162,23 @@ impl Fault {
     }
 }
 
+/// The most characters that are shown of something that somebody sent.
+const MOST_SHOWN: usize = 100;
+/// The most characters of what is wrong with a field.
+const MOST_DETAIL: usize = 300;
+
+/// What is shown of `text`: who sent something endless knows it, and everybody else is told enough by its beginning.
+pub fn shown(text: &str) -> Cow<'_, str> {
+    cut(text, MOST_SHOWN)
+}
+
+fn cut(text: &str, most: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", &text[..end]).into(),
+        None => text.into(),
+    }
+}
+
 /// Reads the JSON object `text` as a `T`; a failure names the field.
 ///
 /// # Errors
@@ -171,7 +189,11 @@ pub fn read<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, Fault> {
     if !text.trim_ascii_start().starts_with('{') {
         return Err(Fault { path: Vec::new(), detail: "must be a JSON object".to_owned() });
     }
-    serde_json::from_str(text).map_err(|_| diagnose::<T>(text))
+    serde_json::from_str(text).map_err(|_| {
+        let Fault { path, detail } = diagnose::<T>(text);
+        let path = path.iter().map(|name| shown(name).into_owned()).collect();
+        Fault { path, detail: cut(&detail, MOST_DETAIL).into_owned() }
+    })
 }
 
 /// Reads once more, slowly, to learn where it fails.
@@ -214,7 +236,7 @@ fn plain(detail: &str) -> String {
     if let Some((wrong, known)) =
         detail.strip_prefix("unknown variant `").and_then(|rest| rest.split_once("`, expected "))
     {
-        return format!("must be {}, not {wrong:?}", known.replace('`', ""));
+        return format!("must be {}, not {:?}", known.replace('`', ""), shown(wrong));
     }
     match detail.rsplit_once(", expected ") {
         Some((found, "u8" | "u16" | "u32" | "u64" | "usize" | "i8" | "i16" | "i32" | "i64" | "isize")) => {
@@ -292,6 +314,22 @@ mod tests {
         expect(&wrong(r#""kind":"never""#), "/inner/kind", "must be one of skip, hold, fire, not \"never\"");
         expect("[", "", "EOF");
         expect(r#"["a",null]"#, "", "JSON object");
+    }
+
+    #[test]
+    fn a_fault_does_not_send_back_all_that_came() {
+        let endless = "x".repeat(60_000);
+        for text in [
+            format!(r#"{{"{endless}":1}}"#),
+            format!(r#"{{"campaignId":"a","inner":{{"kind":"{endless}"}}}}"#),
+            format!(r#"{{"campaignId":"a","inner":{{"list":"{endless}"}}}}"#),
+            format!(r#"{{"campaignId":"a","inner":"{endless}"}}"#),
+        ] {
+            let (pointer, detail) = fault(&text);
+            assert!(pointer.len() + detail.len() < 500, "{} and {}", pointer.len(), detail.len());
+        }
+        assert_eq!(shown("short"), "short");
+        assert_eq!(shown(&"é".repeat(200)).chars().count(), MOST_SHOWN + 1);
     }
 
     #[test]

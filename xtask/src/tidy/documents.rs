@@ -1,4 +1,4 @@
-//! Documents name only files that exist, and every decision record is in the index and has its parts.
+//! Documents name only files and tests that exist, and every decision record is in the index and has its parts.
 
 use std::path::Path;
 
@@ -8,6 +8,8 @@ use super::File;
 const FOLDERS: &[&str] = &["crates/", "docs/", "xtask/", "migrations/", "deploy/", ".ci/", ".config/", ".cargo/"];
 
 const DECISIONS: &str = "docs/adr/";
+/// Controls and the tests that hold them.
+const CONTROLS: &str = "docs/SECURITY.md";
 const INDEX: &str = "docs/adr/README.md";
 const PARTS: &[&str] = &["## Context", "## Decision", "## Consequences"];
 
@@ -72,6 +74,27 @@ pub(super) fn check_decisions(files: &[File]) -> Vec<String> {
     findings
 }
 
+/// Checks that the tests which the document of controls names are there: names of at least five words.
+pub(super) fn check_tests(files: &[File]) -> Vec<String> {
+    let Some(document) = files.iter().find(|file| file.path == CONTROLS) else { return Vec::new() };
+    let sources: Vec<&str> =
+        files.iter().filter(|file| file.path.starts_with("crates/")).map(|file| file.text.as_str()).collect();
+    let is_name = |text: &&str| {
+        text.matches('_').count() >= 4
+            && text.bytes().all(|b| b == b'_' || b.is_ascii_lowercase() || b.is_ascii_digit())
+    };
+    let mut findings = Vec::new();
+    for (i, line) in document.text.lines().enumerate() {
+        for name in line.split('`').skip(1).step_by(2).filter(is_name) {
+            let signature = format!("fn {name}(");
+            if !sources.iter().any(|source| source.contains(&signature)) {
+                findings.push(format!("{CONTROLS}:{}: names the test `{name}`, which does not exist", i + 1));
+            }
+        }
+    }
+    findings
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::tests::file;
@@ -88,6 +111,14 @@ mod tests {
         assert_eq!(found("[a](gone.md)"), 1);
         assert_eq!(found("see `docs/gone.md`"), 1);
         assert_eq!(found("```\n[a](gone.md)\n```"), 0);
+    }
+
+    #[test]
+    fn tests_that_do_not_exist_are_found() {
+        let source = file("crates/a/tests/b.rs", "fn a_test_that_is_really_there() {}");
+        let control = |text: &str| file(CONTROLS, text);
+        assert!(check_tests(&[source, control("`a_test_that_is_really_there`, `a.setting`")]).is_empty());
+        assert_eq!(check_tests(&[control("`a_test_that_is_not_there`")]).len(), 1);
     }
 
     #[test]

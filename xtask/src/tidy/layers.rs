@@ -58,6 +58,20 @@ const LAYERS: &[Layer] = &[
     layer("testkit", &["domain", "ports", "wire", "adapters-auth", "test-servers"]),
     layer("bench", &["domain", "ports", "wire", "application", "adapters-embedded", "test-servers"]),
     layer("sim", &["domain", "ports", "wire", "application"]),
+    // The adapters that read what others wrote, put together without sockets.
+    layer(
+        "fuzz",
+        &[
+            "domain",
+            "ports",
+            "wire",
+            "application",
+            "adapters-auth",
+            "adapters-embedded",
+            "adapters-websocket",
+            "adapters-http",
+        ],
+    ),
     layer("xtask", &["domain", "wire", "test-servers"]),
 ];
 
@@ -82,7 +96,7 @@ const DRIVERS: &[&str] = &[
 const DRIVERLESS: &[&str] = &["domain", "ports", "wire", "application", "port-contracts"];
 
 /// Crates that only tests may use.
-const TEST_ONLY: &[&str] = &["port-contracts", "test-servers", "testkit", "sim", "bench"];
+const TEST_ONLY: &[&str] = &["port-contracts", "test-servers", "testkit", "sim", "bench", "fuzz"];
 
 /// One dependency of one of our crates.
 struct Arrow {

@@ -27,6 +27,7 @@ pub(crate) fn run() -> Result<()> {
         findings.extend(documents::check(file, &root));
     }
     findings.extend(documents::check_decisions(&files));
+    findings.extend(documents::check_tests(&files));
     if findings.is_empty() {
         eprintln!("tidy: {} files, nothing to say", files.len());
         return Ok(());

@@ -7,7 +7,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
 use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
-use lifecycle_adapters_http::{Api, Peer, routes};
+use lifecycle_adapters_http::{Api, Client, routes};
 use serde_json::Value;
 
 use crate::world::home;
@@ -47,7 +47,7 @@ pub(crate) fn ask_as(api: &Arc<Api>, token: &str, line: &str) -> Ask {
 pub(crate) fn ask_bare(api: &Arc<Api>, line: &str) -> Ask {
     let (method, path) = line.split_once(' ').expect("a method and a path");
     let method = Method::from_bytes(method.as_bytes()).expect("a method");
-    let request = Request::builder().method(method).uri(path).extension(Peer((home(), 4711).into()));
+    let request = Request::builder().method(method).uri(path).extension(Client(home()));
     Ask { api: Arc::clone(api), request, body: Vec::new() }
 }
 

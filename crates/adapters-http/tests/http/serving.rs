@@ -128,6 +128,17 @@ async fn garbage_gets_an_answer_or_an_end_and_nothing_breaks() {
 }
 
 #[tokio::test]
+async fn a_target_without_a_path_is_400_and_no_panic() {
+    let server = start(ServerSettings::default()).await;
+    for target in ["CONNECT a:80", "CONNECT 127.0.0.1:80", "GET a", "GET a:80"] {
+        let request = format!("{target} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+        let response = exchange(&mut server.connect().await, &request).await;
+        assert!(response.starts_with("HTTP/1.1 400 "), "{target}: {response:?}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn ten_mebibytes_are_413_and_the_sender_reads_it() {
     let server = start(ServerSettings::default()).await;
     let mut stream = server.connect().await;
@@ -143,6 +154,35 @@ async fn ten_mebibytes_are_413_and_the_sender_reads_it() {
     let body = response.split_once("\r\n\r\n").expect("a body").1;
     let problem: Value = serde_json::from_str(body).expect("a problem");
     assert_eq!(problem["code"], "body_too_large");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn bodies_that_would_take_too_much_memory_together_are_503_until_the_others_are_gone() {
+    let server = start(ServerSettings::default()).await;
+    let batch = 4 * 1024 * 1024;
+    let head = format!(
+        "POST /api/v1/campaigns/batch HTTP/1.1\r\nhost: x\r\nauthorization: Bearer acme/operator\r\n\
+         content-type: application/json\r\nconnection: close\r\ncontent-length: {batch}\r\n\r\n"
+    );
+    let mut stuck = Vec::new();
+    for _ in 0..17 {
+        let mut stream = server.connect().await;
+        stream.write_all(head.as_bytes()).await.expect("written");
+        let _ = stream.write_all(&vec![b' '; batch - 1]).await;
+        stuck.push(stream);
+    }
+    let small = "POST /api/v1/campaigns HTTP/1.1\r\nhost: x\r\nauthorization: Bearer acme/operator\r\n\
+                 content-type: application/json\r\nconnection: close\r\ncontent-length: 200000\r\n\r\n"
+        .to_owned()
+        + &" ".repeat(200_000);
+    let refused = exchange(&mut server.connect().await, &small).await;
+    assert!(refused.starts_with("HTTP/1.1 503 ") && refused.contains("retry-after: "), "{refused}");
+    drop(stuck);
+    let began = Instant::now();
+    while !exchange(&mut server.connect().await, &small).await.starts_with("HTTP/1.1 400 ") {
+        assert!(began.elapsed() < Duration::from_secs(10), "never served again");
+    }
     server.stop().await;
 }
 

@@ -245,8 +245,8 @@ async fn the_first_frame_after_a_snapshot_is_the_one_that_follows_it() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn more_at_once_than_the_queue_holds_arrives_whole_and_in_order() {
     // The queue overflows, and so does the live feed: both holes are read back.
-    for (queue, buffer) in [(4, 100_000), (100_000, 4), (4, 4)] {
-        let settings = HubSettings { queue, ..HubSettings::default() };
+    for (queue_bytes, buffer) in [(4_000, 100_000), (100_000_000, 4), (4_000, 4)] {
+        let settings = HubSettings { queue_bytes, ..HubSettings::default() };
         let server = Server::over(World::new(buffer), settings).await;
         let key = server.world.add_campaign("acme", "c-1", None);
         let (mut client, _) = server.subscribed(VIEWER, "tenant").await;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use adapters_http::ServerSettings;
+use adapters_http::{ServerSettings, TrustedProxies};
 use tokio::net::TcpListener;
 
 use crate::cli::Settings;
@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::failure::Failure;
 use crate::lifecycle::{Running, StopSignals};
 use crate::output::style::{BOLD, DIM, RESET};
-use crate::{output, telemetry, wiring};
+use crate::{files, output, telemetry, wiring};
 
 /// The exit code after a second signal: 128 + SIGINT.
 const STOPPED_AT_ONCE: i32 = 130;
@@ -23,6 +23,7 @@ pub(crate) fn run(settings: &Settings) -> Result<(), Failure> {
         tracing::warn!("this build has crash points: it is for tests only");
     }
     let metrics = telemetry::start_metrics()?;
+    files::allow_connections(config.http.max_connections);
     block_on(async {
         let mut signals = StopSignals::new()?;
         // Before the store is opened: a taken address must not leave a fresh data folder behind.
@@ -74,6 +75,8 @@ pub(crate) fn server_settings(config: &Config) -> ServerSettings {
     ServerSettings {
         max_connections: config.http.max_connections,
         max_connections_per_address: config.http.max_connections_per_address,
+        // Checked when the settings were read.
+        trusted_proxies: TrustedProxies::parse(&config.http.trusted_proxies).unwrap_or_default(),
         header_read_timeout: config.http.header_timeout.0,
         drain: config.http.drain.0,
     }

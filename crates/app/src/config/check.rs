@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use adapters_http::{NotANetwork, TrustedProxies};
 use serde_json::Value;
 
 use super::layers::unknown_key;
@@ -114,6 +115,11 @@ pub(crate) fn check_whole(config: &Config) -> Vec<String> {
                 "websocket.origins must hold origins such as \"https://app.example.org\", without a path, not {origin:?}"
             ));
         }
+    }
+    if let Err(NotANetwork(text)) = TrustedProxies::parse(&config.http.trusted_proxies) {
+        problems.push(format!(
+            "http.trusted_proxies must hold addresses and networks such as \"10.0.0.7\" or \"10.0.0.0/8\", not {text:?}"
+        ));
     }
     if let Err(error) = tracing_subscriber::EnvFilter::try_new(&config.log.level) {
         problems.push(format!(

@@ -88,9 +88,12 @@ pub(crate) struct Http {
     /// The most connections at once, WebSocket ones included.
     #[schemars(range(min = 1, max = 100_000))]
     pub(crate) max_connections: usize,
-    /// The most connections at once from one address, WebSocket ones included.
+    /// The most connections at once from one address, WebSocket ones included; those of `trusted_proxies` are not counted so.
     #[schemars(range(min = 1, max = 100_000))]
     pub(crate) max_connections_per_address: usize,
+    /// Addresses and networks, such as `10.0.0.0/8`, of proxies that tell in `X-Forwarded-For` whose their requests are.
+    /// What others write there is not looked at. Limits per address, and the log, then go by the client's address.
+    pub(crate) trusted_proxies: Vec<String>,
     /// How long a client may take to send the head of a request, and an idle connection may stay open.
     #[schemars(extend("x-min" = "100ms", "x-max" = "10m"))]
     pub(crate) header_timeout: Span,
@@ -105,6 +108,7 @@ impl Default for Http {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             max_connections: 12_000,
             max_connections_per_address: 2_000,
+            trusted_proxies: Vec::new(),
             header_timeout: Span::seconds(5),
             drain: Span::seconds(5),
         }
@@ -118,7 +122,7 @@ pub(crate) struct WebSocket {
     /// The most live connections at once; beyond it, new ones are closed with 4429.
     #[schemars(range(min = 1, max = 100_000))]
     pub(crate) max_connections: usize,
-    /// The most live connections of one address; addresses of this machine, such as a proxy on it, are not counted.
+    /// The most live connections of one address; addresses of this machine are not counted.
     #[schemars(range(min = 1, max = 100_000))]
     pub(crate) max_connections_per_address: usize,
     /// The most live connections of one token subject.
@@ -127,9 +131,9 @@ pub(crate) struct WebSocket {
     /// The most channels that one connection may subscribe to.
     #[schemars(range(min = 1, max = 10_000))]
     pub(crate) max_subscriptions: usize,
-    /// How many frames wait for one client; a client for which more come at once is caught up from the log.
-    #[schemars(range(min = 8, max = 65_536))]
-    pub(crate) queue: usize,
+    /// How many bytes of frames wait for one client; a client for which more come at once is caught up from the log.
+    #[schemars(range(min = 8_192, max = 67_108_864))]
+    pub(crate) queue_bytes: usize,
     /// How long a client may stay behind before it is closed with 4008.
     #[schemars(extend("x-min" = "1s", "x-max" = "10m"))]
     pub(crate) slow_limit: Span,
@@ -163,7 +167,7 @@ impl Default for WebSocket {
             max_connections_per_address: 1_000,
             max_connections_per_subject: 10_000,
             max_subscriptions: 100,
-            queue: 256,
+            queue_bytes: 262_144,
             slow_limit: Span::seconds(15),
             auth_timeout: Span::seconds(5),
             ping_interval: Span::seconds(20),

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use adapters_embedded::clock::{SystemClock, SystemIds};
-use adapters_http::{Api, HttpSettings, Peer};
+use adapters_http::{Api, Client, HttpSettings};
 use adapters_postgres::PostgresSettings;
 use adapters_websocket::{Hub, HubDeps, HubSettings};
 use application::{
@@ -160,7 +160,7 @@ pub(crate) async fn service(
 }
 
 fn routes(config: &Config, hub: &Arc<Hub>, api: Arc<Api>) -> BoxedFilter<(Response,)> {
-    let address = warp::ext::optional::<Peer>().map(|peer: Option<Peer>| peer.map(|peer| peer.0.ip()));
+    let address = warp::ext::optional::<Client>().map(|client: Option<Client>| client.map(|client| client.0));
     let live = adapters_websocket::routes(Arc::clone(hub), address);
     let routes = live.or(adapters_http::routes(Arc::clone(&api))).unify();
     if config.auth.mode == AuthMode::Off {
@@ -302,7 +302,7 @@ fn hub_settings(config: &Config) -> HubSettings {
     HubSettings {
         origins: live.origins.clone(),
         auth_timeout: live.auth_timeout.0,
-        queue: live.queue,
+        queue_bytes: live.queue_bytes,
         slow_limit: live.slow_limit.0,
         resume_limit: live.resume_limit,
         ping_interval: live.ping_interval.0,

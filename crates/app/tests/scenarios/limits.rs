@@ -40,6 +40,41 @@ async fn guessing_tokens_is_slowed_down_for_the_address_and_valid_tokens_are_not
     service.finish().await;
 }
 
+/// One guess at a token, by a caller who names others in `X-Forwarded-For`.
+async fn guess(service: &testkit::Service, forwarded: &str) -> u16 {
+    let call = service.bearer("guess").call("GET", "/api/v1/campaigns").header("x-forwarded-for", forwarded);
+    call.send().await.status
+}
+
+const FEW_GUESSES: [(&str, &str); 2] =
+    [("LIFECYCLE_LIMITS__ADDRESS_BURST", "10"), ("LIFECYCLE_LIMITS__ADDRESS_PER_SECOND", "1")];
+
+#[tokio::test]
+async fn a_spoofed_forwarded_header_moves_no_limit() {
+    let service = service_with(&FEW_GUESSES).await;
+    let mut statuses = Vec::new();
+    for n in 0..20 {
+        statuses.push(guess(&service, &format!("192.0.2.{n}")).await);
+    }
+    assert!(statuses.contains(&401) && statuses.ends_with(&[429]), "{statuses:?}");
+    service.finish().await;
+}
+
+#[tokio::test]
+async fn behind_a_trusted_proxy_each_client_has_its_own_limit() {
+    let proxies = ("LIFECYCLE_HTTP__TRUSTED_PROXIES", "127.0.0.0/8,::1");
+    let service = service_with(&[FEW_GUESSES[0], FEW_GUESSES[1], proxies]).await;
+    let mut statuses = Vec::new();
+    for n in 0..20 {
+        // What the client wrote itself stands before what the proxy adds.
+        statuses.push(guess(&service, &format!("198.51.100.{n}, 192.0.2.1")).await);
+    }
+    assert!(statuses.contains(&401) && statuses.ends_with(&[429]), "{statuses:?}");
+    assert_eq!(guess(&service, "192.0.2.2").await, 401, "another client");
+    assert_eq!(guess(&service, "192.0.2.1").await, 429, "the same client");
+    service.finish().await;
+}
+
 #[tokio::test]
 async fn live_connections_are_counted_in_all_and_by_subject() {
     let settings =

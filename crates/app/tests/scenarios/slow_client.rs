@@ -34,7 +34,7 @@ async fn talk(api: Api, service_is_done: tokio::sync::watch::Receiver<bool>) {
 
 #[tokio::test]
 async fn a_client_that_does_not_read_is_closed_with_4008_and_told_where_to_resume() {
-    let service = service_with(&[("LIFECYCLE_WEBSOCKET__QUEUE", "16")]).await;
+    let service = service_with(&[("LIFECYCLE_WEBSOCKET__QUEUE_BYTES", "65536")]).await;
     let api = service.admin();
     let token = Token::of(&[Role::Admin]).mint();
     for c in 0..8 {
