@@ -56,6 +56,7 @@ const LAYERS: &[Layer] = &[
     layer("testkit", &["domain", "ports", "wire", "adapters-auth", "test-servers"]),
     layer("bench", &["domain", "ports", "wire", "application", "adapters-embedded", "test-servers"]),
     layer("sim", &["domain", "ports", "wire", "application"]),
+    layer("chaos", &["test-servers", "testkit"]),
     layer("xtask", &["domain", "wire", "test-servers"]),
 ];
 
@@ -80,7 +81,7 @@ const DRIVERS: &[&str] = &[
 const DRIVERLESS: &[&str] = &["domain", "ports", "wire", "application", "port-contracts"];
 
 /// Crates that only tests may use.
-const TEST_ONLY: &[&str] = &["port-contracts", "test-servers", "testkit", "sim", "bench"];
+const TEST_ONLY: &[&str] = &["port-contracts", "test-servers", "testkit", "sim", "bench", "chaos"];
 
 /// One dependency of one of our crates.
 struct Arrow {
