@@ -98,6 +98,10 @@ fn drive(arguments: &Arguments) -> Result<bool> {
             report.covered(row);
             continue;
         };
+        if let Some(why) = fault.needs.and_then(|needs| needs()) {
+            report.impossible(fault, why);
+            continue;
+        }
         let ran = attempt(
             &mut rig,
             fault,

@@ -94,6 +94,15 @@ impl Report {
             Row::Elsewhere { number, name, test } => (*number, *name, format!("covered by {test}")),
             Row::NotHere { number, name, why } => (*number, *name, format!("not possible here: {why}")),
         };
+        self.told(number, name, how);
+    }
+
+    /// A fault that this machine cannot do.
+    pub(crate) fn impossible(&mut self, fault: &Fault, why: String) {
+        self.told(fault.number, fault.name, format!("not possible here: {why}"));
+    }
+
+    fn told(&mut self, number: u8, name: &'static str, how: String) {
         println!("{number:>2} {name:<24} {how}");
         self.covered.push(Covered { number, name, how });
     }

@@ -32,6 +32,8 @@ pub(crate) struct Ran {
     /// Answers a second before the fault, and during it.
     pub(crate) rate_before: f64,
     pub(crate) rate_during: f64,
+    pub(crate) http_p99_before_ms: i64,
+    pub(crate) http_p99_during_ms: i64,
     /// From the end of the fault until everything works, and nothing is late any more.
     pub(crate) heal_ms: Option<u64>,
     pub(crate) took_seconds: f64,
@@ -96,6 +98,8 @@ pub(crate) fn run(rig: &mut Rig, fault: &Fault, profile: Profile, seed: u64, run
         verdict: Verdict::Void,
         rate_before,
         rate_during: 0.0,
+        http_p99_before_ms: 0,
+        http_p99_during_ms: 0,
         heal_ms: None,
         took_seconds: 0.0,
         figures: Figures::default(),
@@ -110,6 +114,10 @@ pub(crate) fn run(rig: &mut Rig, fault: &Fault, profile: Profile, seed: u64, run
     (fault.strike)(&mut scene)?;
     let over = now_millis();
     (ran.findings, ran.notes) = (scene.findings, scene.notes);
+    if limits.judged_by_itself {
+        drop(load);
+        return Ok(ran.judged(begun));
+    }
     heal(rig, profile, limits, &mut ran)?;
     let settled = load.commands.tell("finish")?;
     if limits.loses_inbound {
@@ -123,19 +131,26 @@ pub(crate) fn run(rig: &mut Rig, fault: &Fault, profile: Profile, seed: u64, run
     let read = load.read.tell(&format!("finish {head}"))?;
     let watched = load.watch.tell(&format!("finish {}", rig.number::<u64>(&of_run)?))?;
     let facts = Facts::of(rig, run, &folder, from, head)?;
-    let circumstances = Circumstances { run, anchor: &anchor, baseline: &baseline, letters_expected: limits.letters };
+    let circumstances = Circumstances { run, anchor: &anchor, baseline: &baseline, limits: &limits };
     let judgement = oracles::judge(rig, &facts, &circumstances)?;
     drop(load);
     ran.rate_during = facts.rate(struck, over);
+    (ran.http_p99_before_ms, ran.http_p99_during_ms) = (facts.http_p99(steady, struck), facts.http_p99(struck, over));
     ran.figures = judgement.figures;
     ran.findings.extend(judgement.findings);
     limits.check(&mut ran);
-    ran.verdict = if ran.findings.is_empty() { Verdict::Held } else { Verdict::Broken };
-    if ran.verdict == Verdict::Broken {
+    if !ran.findings.is_empty() {
         ran.notes.extend([settled, read, watched]);
     }
-    ran.took_seconds = begun.elapsed().as_secs_f64();
-    Ok(ran)
+    Ok(ran.judged(begun))
+}
+
+impl Ran {
+    fn judged(mut self, begun: Instant) -> Self {
+        self.verdict = if self.findings.is_empty() { Verdict::Held } else { Verdict::Broken };
+        self.took_seconds = begun.elapsed().as_secs_f64();
+        self
+    }
 }
 
 /// Waits until everything works again: all are ready, nothing is overdue or waits to be consumed, and the world was told of

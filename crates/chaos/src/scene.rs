@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 
 use crate::interrupt::{pause, wait};
+use crate::load::{CAMPAIGNS, hot};
 use crate::oracles::Finding;
 use crate::rig::{Instance, Rig};
 
@@ -81,6 +82,19 @@ impl Scene<'_> {
 
     pub(crate) fn note(&mut self, text: impl Into<String>) {
         self.notes.push(text.into());
+    }
+
+    /// One of the campaigns that are changed all the time.
+    pub(crate) fn campaign(&mut self) -> String {
+        hot(self.run, self.chance.below(CAMPAIGNS) as u64)
+    }
+
+    /// Stops an instance in order, and starts it in another environment.
+    pub(crate) fn restart_with(&mut self, number: usize, environment: Vec<(String, String)>) -> Result<()> {
+        let instance = &mut self.rig.instances[number];
+        instance.stop()?;
+        instance.environment = environment;
+        instance.start()
     }
 
     /// Which instance holds the lease `name`.

@@ -17,6 +17,7 @@ pub(super) const FAULT: Fault = Fault {
     what: "pg_terminate_backend of a session by chance, five times a second",
     strike,
     limits: Limits { served_percent: Some(50), ..USUAL },
+    needs: None,
 };
 
 fn strike(scene: &mut Scene<'_>) -> Result<()> {

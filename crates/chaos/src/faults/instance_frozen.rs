@@ -14,6 +14,7 @@ pub(super) const FAULT: Fault = Fault {
     what: "SIGSTOP of the instance that holds the lease of the relay, then SIGCONT",
     strike,
     limits: Limits { timers: Some(Duration::from_secs(5)), ..USUAL },
+    needs: None,
 };
 
 fn strike(scene: &mut Scene<'_>) -> Result<()> {

@@ -14,6 +14,7 @@ pub(super) const FAULT: Fault = Fault {
     what: "kill -9 of one of three instances each 0.5 to 3 s; it is started again at once",
     strike,
     limits: Limits { timers: Some(Duration::from_secs(1)), commands: Some(Duration::from_secs(5)), ..USUAL },
+    needs: None,
 };
 
 fn strike(scene: &mut Scene<'_>) -> Result<()> {

@@ -1,14 +1,37 @@
 //! The faults: one idea a file, and here the table of all of them, with the numbers of the fault matrix.
 
 mod backends_terminated;
+mod clocks;
+mod commit_answers;
+mod commit_wait_cancelled;
+mod inbound_destroyed;
 mod instance_frozen;
 mod instance_killed;
+mod instance_out_of_memory;
+mod instances_all_killed;
+mod locks_held;
+mod no_file_handles;
+mod poison;
+mod postgres_failover;
+mod postgres_left_behind;
 mod postgres_restarted;
+mod postgres_unreachable;
+mod redis_evicts;
+mod redis_failover;
+mod redis_full;
 mod redis_restarted;
+mod redis_slow;
+mod redis_unreachable;
+mod redis_wiped;
+mod rolling_restart;
+mod slow_flushes;
+mod slow_readers;
+mod standby_as_primary;
 
 use std::time::Duration;
 
 use anyhow::Result;
+use test_servers::find;
 
 use crate::oracles::Finding;
 use crate::run::Ran;
@@ -24,6 +47,13 @@ pub(crate) struct Fault {
     /// Makes it happen, lets it last, and takes it away again.
     pub(crate) strike: fn(&mut Scene<'_>) -> Result<()>,
     pub(crate) limits: Limits,
+    /// Why this machine cannot do it, if it cannot.
+    pub(crate) needs: Option<fn() -> Option<String>>,
+}
+
+/// That a program is missing, where it is.
+fn lacks(program: &str) -> Option<String> {
+    find::on_path(program).is_none().then(|| format!("{program} is not installed"))
 }
 
 /// What a fault asks for beside the oracles, and what it excuses.
@@ -36,10 +66,16 @@ pub(crate) struct Limits {
     pub(crate) commands: Option<Duration>,
     /// How much of the load is answered during the fault.
     pub(crate) served_percent: Option<u32>,
+    /// Calls over HTTP take no longer than before: p99 up to 1.2 times as long and 100 ms, which is this machine's noise.
+    pub(crate) http_unaffected: bool,
     /// Redis forgets events that nobody had read: their producers send them again.
     pub(crate) loses_inbound: bool,
     /// There are dead letters afterwards, as there should be.
     pub(crate) letters: bool,
+    /// The clocks of instances are right, so that a timer's id tells when it was made.
+    pub(crate) ids_tell_time: bool,
+    /// The fault judges by itself, since what it does breaks promises on purpose.
+    pub(crate) judged_by_itself: bool,
     /// The rig is not what it was: the next fault gets a new one.
     pub(crate) ruins: bool,
 }
@@ -50,8 +86,11 @@ pub(crate) const USUAL: Limits = Limits {
     timers: None,
     commands: None,
     served_percent: None,
+    http_unaffected: false,
     loses_inbound: false,
     letters: false,
+    ids_tell_time: true,
+    judged_by_itself: false,
     ruins: false,
 };
 
@@ -67,6 +106,9 @@ impl Limits {
         }
         if let Some(limit) = late(ran.figures.worst_command_ms, self.commands) {
             add(format!("a command waited for {} ms, not {limit:?}", ran.figures.worst_command_ms));
+        }
+        if self.http_unaffected && ran.http_p99_during_ms > ran.http_p99_before_ms * 12 / 10 + 100 {
+            add(format!("HTTP p99 was {} ms, and {} ms during it", ran.http_p99_before_ms, ran.http_p99_during_ms));
         }
         if let Some(percent) = self.served_percent
             && ran.rate_during * 100.0 < ran.rate_before * f64::from(percent)
@@ -101,9 +143,43 @@ pub(crate) const IN_CI: &[u8] = &[1, 2, 3, 6, 7, 9, 10, 11, 12, 14, 24, 29, 30, 
 /// All rows of the matrix.
 pub(crate) const ROWS: &[Row] = &[
     Row::Run(instance_killed::FAULT),
+    Row::Elsewhere { number: 2, name: "crash-points", test: "crates/app/tests/crash_points" },
     Row::Run(instance_frozen::FAULT),
+    Row::Run(instances_all_killed::FAULT),
+    Row::Run(instance_out_of_memory::FAULT),
+    Row::Elsewhere { number: 6, name: "panics", test: "crates/app/tests/crash_points" },
+    Row::Run(rolling_restart::FAULT),
+    Row::Run(no_file_handles::FAULT),
     Row::Run(postgres_restarted::FAST),
     Row::Run(postgres_restarted::IMMEDIATE),
     Row::Run(backends_terminated::FAULT),
+    Row::Run(commit_answers::LOSES),
+    Row::Run(commit_answers::DELAYS),
+    Row::Elsewhere { number: 14, name: "commit-of-an-aborted-transaction", test: "crates/app/tests/crash_points" },
+    Row::Run(postgres_unreachable::BOTH_WAYS),
+    Row::Run(postgres_unreachable::ANSWERS),
+    Row::Run(postgres_unreachable::SLOW),
+    Row::Run(postgres_failover::FAULT),
+    Row::Run(postgres_left_behind::FAULT),
+    Row::Run(commit_wait_cancelled::FAULT),
+    Row::Run(standby_as_primary::FAULT),
+    Row::NotHere { number: 22, name: "disk-full", why: "the data folder would need a small file system of its own" },
+    Row::Run(slow_flushes::FAULT),
+    Row::Run(locks_held::OF_A_CAMPAIGN),
+    Row::Run(locks_held::OF_THE_LOG),
+    Row::Run(locks_held::IN_A_CIRCLE),
+    Row::Run(locks_held::OF_THE_HEAD),
+    Row::Run(locks_held::OF_A_SNAPSHOT),
     Row::Run(redis_restarted::FAULT),
+    Row::Run(redis_wiped::FAULT),
+    Row::Run(redis_failover::FAULT),
+    Row::Run(redis_unreachable::FAULT),
+    Row::Run(redis_slow::FAULT),
+    Row::Run(redis_full::FAULT),
+    Row::Run(inbound_destroyed::FAULT),
+    Row::Run(redis_evicts::FAULT),
+    Row::Run(clocks::OF_INSTANCES),
+    Row::Run(clocks::OF_THE_DATABASE),
+    Row::Run(poison::FAULT),
+    Row::Run(slow_readers::FAULT),
 ];

@@ -19,6 +19,7 @@ pub(super) const FAST: Fault = Fault {
     what: "PostgreSQL is stopped (`fast`), is away for 2 s, and is started again; twice",
     strike: |scene| strike(scene, |scene| scene.rig.postgres().stop_fast()),
     limits: LIMITS,
+    needs: None,
 };
 
 pub(super) const IMMEDIATE: Fault = Fault {
@@ -27,6 +28,7 @@ pub(super) const IMMEDIATE: Fault = Fault {
     what: "PostgreSQL is stopped (`immediate`), is away for 2 s, and recovers from its log; twice",
     strike: |scene| strike(scene, |scene| scene.rig.postgres().stop_immediate()),
     limits: LIMITS,
+    needs: None,
 };
 
 fn strike(scene: &mut Scene<'_>, stop: fn(&Scene<'_>)) -> Result<()> {

@@ -14,6 +14,7 @@ pub(super) const FAULT: Fault = Fault {
     what: "Redis is stopped in order, is away, and is started again with its append-only file",
     strike,
     limits: USUAL,
+    needs: None,
 };
 
 fn strike(scene: &mut Scene<'_>) -> Result<()> {

@@ -105,8 +105,9 @@ async fn work(sender: Rc<Sender>) -> Result<()> {
 impl Sender {
     /// The campaigns that are changed all the time.
     async fn make_campaigns(&self) -> Result<()> {
-        let body: Vec<_> =
-            (0..CAMPAIGNS).map(|number| Plan::later(&plan::hot(&self.arguments.run, number)).body().clone()).collect();
+        let body: Vec<_> = (0..CAMPAIGNS)
+            .map(|number| Plan::later(&plan::hot(&self.arguments.run, number as u64)).body().clone())
+            .collect();
         let body = json!({ "campaigns": body }).to_string();
         let path = "/api/v1/campaigns/batch";
         for _ in 0..20 {

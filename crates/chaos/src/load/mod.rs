@@ -7,6 +7,8 @@ mod read;
 mod resp;
 mod watch;
 
+pub(crate) use plan::{CAMPAIGNS, hot};
+
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 

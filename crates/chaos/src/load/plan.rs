@@ -9,7 +9,7 @@ use crate::journal::Via;
 pub(super) const RATE: u32 = 60;
 
 /// Campaigns that are changed all the time.
-pub(super) const CAMPAIGNS: u64 = 200;
+pub(crate) const CAMPAIGNS: usize = 200;
 
 /// A command, always the same however often it is sent.
 #[derive(Debug, Clone)]
@@ -45,15 +45,15 @@ pub(super) fn op(run: &str, n: u64) -> Op {
         // 10 a second.
         2 | 9 | 14 | 21 => {
             let timer = json!({ "name": format!("r{n}"), "at": in_seconds(seconds(2.0, 20)), "payload": { "n": n } });
-            (hot(run, mixed % CAMPAIGNS), What::Timer(timer))
+            (hot(run, mixed % CAMPAIGNS as u64), What::Timer(timer))
         }
-        _ => (hot(run, mixed % CAMPAIGNS), What::Update(json!({ "metadata": { "n": n } }))),
+        _ => (hot(run, mixed % CAMPAIGNS as u64), What::Update(json!({ "metadata": { "n": n } }))),
     };
     Op { key: format!("{run}-k{n:06}"), via, campaign, what }
 }
 
 /// One of the campaigns that are changed all the time.
-pub(super) fn hot(run: &str, number: u64) -> String {
+pub(crate) fn hot(run: &str, number: u64) -> String {
     format!("{run}-c{number:03}")
 }
 

@@ -39,6 +39,7 @@ pub(super) fn judge(facts: &Facts, judgement: &mut Judgement) {
     judgement.none("O1", "accepted, and not there", &lost);
     judgement.none("O1", "answers and steps that do not fit", &ghosts);
     judgement.none("O2", "done more than once", &doubled);
+    judgement.none("HTTP", "answers that are neither an outcome nor 503", &strange(facts));
     judgement.none("O10", "unknown a minute after all was well again", &unknown);
 }
 
@@ -50,4 +51,11 @@ fn worst(facts: &Facts) -> i64 {
         Via::Redis => Some(facts.inbox.get(key)?.at - op.answered),
     });
     waited.max().unwrap_or_default()
+}
+
+/// Where the service cannot answer it says 503, and nothing else of that kind.
+fn strange(facts: &Facts) -> Vec<String> {
+    let is_strange = |said: &str| said.parse::<u16>().is_ok_and(|status| status >= 500 && status != 503);
+    let strange = facts.attempts.iter().filter(|attempt| is_strange(&attempt.said));
+    strange.map(|attempt| format!("{} for {}", attempt.said, attempt.key)).collect()
 }

@@ -53,7 +53,7 @@ pub(super) fn judge(rig: &mut Rig, circumstances: &Circumstances<'_>, judgement:
     let (panics, letters) = (panics(rig), letters(rig)?);
     let before = circumstances.baseline;
     judgement.check("O9", panics == before.panics, || "an instance panicked, see its log".to_owned());
-    judgement.check("O9", circumstances.letters_expected || letters == before.letters, || {
+    judgement.check("O9", circumstances.limits.letters || letters == before.letters, || {
         format!("{} dead letters that nobody asked for", letters - before.letters)
     });
     for (instance, before) in rig.instances.iter_mut().zip(&before.holdings) {

@@ -14,6 +14,7 @@ pub(crate) use hygiene::{Baseline, inbound_left};
 use anyhow::Result;
 use serde::Serialize;
 
+use crate::faults::Limits;
 use crate::rig::Rig;
 
 /// Something that does not hold.
@@ -73,8 +74,7 @@ pub(crate) struct Circumstances<'a> {
     /// The head of the audit chain before the fault, kept outside of the database.
     pub(crate) anchor: &'a str,
     pub(crate) baseline: &'a Baseline,
-    /// Whether the sinks may hold what the log does not (a failover that lost commits).
-    pub(crate) letters_expected: bool,
+    pub(crate) limits: &'a Limits,
 }
 
 /// All of them.

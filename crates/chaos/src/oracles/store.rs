@@ -23,20 +23,23 @@ pub(super) fn judge(rig: &Rig, circumstances: &Circumstances<'_>, judgement: &mu
     if let Err(error) = rig.lifecycle(&["verify"]) {
         judgement.check("O4", false, || format!("{error:#}"));
     }
-    timers(rig, run, judgement)?;
+    timers(rig, circumstances, judgement)?;
     if let Err(error) = rig.lifecycle(&["audit", "verify", "--expect", circumstances.anchor]) {
         judgement.check("O8", false, || format!("{error:#}"));
     }
     Ok(())
 }
 
-/// A timer of the version 7 id knows when it was made: one that was armed late, because its command was, is late from then on.
-fn timers(rig: &Rig, run: &str, judgement: &mut Judgement) -> Result<()> {
+/// A timer's id tells when it was made: one that was armed late, because its command was, is late from then on.
+fn timers(rig: &Rig, circumstances: &Circumstances<'_>, judgement: &mut Judgement) -> Result<()> {
+    const MADE: &str = "to_timestamp(('x' || left(replace(t.id::text, '-', ''), 12))::bit(48)::bigint / 1000.0)";
+    let run = circumstances.run;
+    let known = if circumstances.limits.ids_tell_time { MADE } else { "t.due_at" };
     let told = rig.sql(&format!(
         "SELECT count(*), count(*) FILTER (WHERE completed_at < due_at), \
-           coalesce(max(ceil(extract(epoch FROM completed_at - greatest(due_at, armed)) * 1000)), 0)::bigint \
-         FROM (SELECT t.due_at, t.completed_at, to_timestamp(('x' || left(replace(t.id::text, '-', ''), 12))::bit(48)::bigint \
-           / 1000.0) AS armed FROM timers t JOIN campaigns c ON c.number = t.campaign \
+           coalesce(max(ceil(extract(epoch FROM completed_at - greatest(due_at, known)) * 1000)), 0)::bigint \
+         FROM (SELECT t.due_at, t.completed_at, {known} AS known \
+           FROM timers t JOIN campaigns c ON c.number = t.campaign \
            WHERE c.id LIKE '{run}-%' AND t.completed_at IS NOT NULL) AS fired"
     ))?;
     let mut numbers = told.trim().split('|').map(str::parse::<i64>);

@@ -29,7 +29,7 @@ pub(crate) struct Instance {
     runtime: Handle,
     child: Option<Child>,
     address: Option<SocketAddr>,
-    /// Words before its name, and what its environment has beside ours: for faults that change what it runs in.
+    /// What its environment has beside ours: for faults that change what it runs in.
     pub(crate) environment: Vec<(String, String)>,
 }
 
@@ -152,6 +152,13 @@ impl Instance {
     /// Its process id.
     pub(crate) fn id(&self) -> Result<u32> {
         Ok(self.child.as_ref().context("it does not run")?.id())
+    }
+
+    /// Takes note that it has ended by itself.
+    pub(crate) fn bury(&mut self) -> Result<()> {
+        let mut child = self.child.take().context("it does not run")?;
+        ensure!(child.try_wait()?.is_some(), "instance {} still runs", self.number);
+        Ok(())
     }
 
     /// Asks it to stop; answers how long that took.

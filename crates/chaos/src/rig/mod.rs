@@ -42,6 +42,7 @@ pub(crate) struct Rig {
     postgres: Vec<Postgres>,
     redis: Vec<Redis>,
     binary: PathBuf,
+    runtime: Handle,
     folder: TempDir,
 }
 
@@ -75,6 +76,7 @@ impl Rig {
             postgres: vec![primary, standby],
             redis: redis.into(),
             binary: binary.to_owned(),
+            runtime: runtime.clone(),
             folder,
         };
         ensure!(wait(PATIENCE, || rig.is_ready())?.is_some(), "the instances do not get ready");
@@ -172,6 +174,27 @@ impl Rig {
         let address = local(self.postgres().port());
         self.instances.iter().for_each(|instance| instance.postgres.lead_to(&[address]));
         Ok(())
+    }
+
+    /// One instance is led to the server that only reads, and cut off from where it was.
+    pub(crate) fn lead_to_standby(&self, number: usize) {
+        self.lead(number, self.standby());
+    }
+
+    /// And back again.
+    pub(crate) fn lead_to_primary(&self, number: usize) {
+        self.lead(number, self.postgres());
+    }
+
+    fn lead(&self, number: usize, server: &Postgres) {
+        let link = &self.instances[number].postgres;
+        link.lead_to(&[local(server.port())]);
+        link.cut();
+    }
+
+    /// Where what waits for sockets runs.
+    pub(crate) fn runtime(&self) -> Handle {
+        self.runtime.clone()
     }
 
     /// Redis' replica becomes the primary, and the old one its replica; all are led there, and the load is cut off.
