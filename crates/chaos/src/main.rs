@@ -99,7 +99,7 @@ fn drive(arguments: &Arguments) -> Result<bool> {
             continue;
         };
         if let Some(why) = fault.needs.and_then(|needs| needs()) {
-            report.impossible(fault, why);
+            report.impossible(fault, &why);
             continue;
         }
         let ran = attempt(
@@ -172,7 +172,7 @@ fn keep(arguments: &Arguments, rig: &Rig, name: &str, ran: &Ran) -> Result<()> {
 fn chosen(arguments: &Arguments) -> Result<Vec<&'static Row>> {
     let named = |row: &&Row| match row {
         Row::Run(fault) => arguments.faults.iter().any(|f| f == fault.name || f.parse() == Ok(fault.number)),
-        Row::Elsewhere { number, .. } | Row::NotHere { number, .. } => {
+        Row::Elsewhere { number, .. } | Row::NotRun { number, .. } => {
             arguments.faults.iter().any(|f| f.parse() == Ok(*number))
         }
     };

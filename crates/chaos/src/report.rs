@@ -92,13 +92,13 @@ impl Report {
         let (number, name, how) = match row {
             Row::Run(_) => return,
             Row::Elsewhere { number, name, test } => (*number, *name, format!("covered by {test}")),
-            Row::NotHere { number, name, why } => (*number, *name, format!("not possible here: {why}")),
+            Row::NotRun { number, name, why } => (*number, *name, format!("not run: {why}")),
         };
         self.told(number, name, how);
     }
 
     /// A fault that this machine cannot do.
-    pub(crate) fn impossible(&mut self, fault: &Fault, why: String) {
+    pub(crate) fn impossible(&mut self, fault: &Fault, why: &str) {
         self.told(fault.number, fault.name, format!("not possible here: {why}"));
     }
 
@@ -186,7 +186,7 @@ pub(crate) fn list() {
         match row {
             Row::Run(fault) => println!("{:>2} {mark} {:<24} {}", fault.number, fault.name, fault.what),
             Row::Elsewhere { number, name, test } => println!("{number:>2} {mark} {name:<24} covered by {test}"),
-            Row::NotHere { number, name, why } => println!("{number:>2} {mark} {name:<24} not possible here: {why}"),
+            Row::NotRun { number, name, why } => println!("{number:>2} {mark} {name:<24} not run: {why}"),
         }
     }
 }

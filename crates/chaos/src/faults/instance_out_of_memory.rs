@@ -34,7 +34,7 @@ impl Group {
         Ok(Self(path))
     }
 
-    fn write(&self, file: &str, value: impl ToString) -> Result<()> {
+    fn write(&self, file: &str, value: u32) -> Result<()> {
         Ok(std::fs::write(self.0.join(file), value.to_string())?)
     }
 }

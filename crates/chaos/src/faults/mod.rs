@@ -58,6 +58,7 @@ fn lacks(program: &str) -> Option<String> {
 
 /// What a fault asks for beside the oracles, and what it excuses.
 #[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one excuse, named where it is given")]
 pub(crate) struct Limits {
     /// How long healing may take.
     pub(crate) heal: Duration,
@@ -124,15 +125,15 @@ pub(crate) enum Row {
     Run(Fault),
     /// By tests of its own.
     Elsewhere { number: u8, name: &'static str, test: &'static str },
-    /// Not on any machine that lacks something.
-    NotHere { number: u8, name: &'static str, why: &'static str },
+    /// By nothing of this command, and why.
+    NotRun { number: u8, name: &'static str, why: &'static str },
 }
 
 impl Row {
     pub(crate) fn number(&self) -> u8 {
         match self {
             Self::Run(fault) => fault.number,
-            Self::Elsewhere { number, .. } | Self::NotHere { number, .. } => *number,
+            Self::Elsewhere { number, .. } | Self::NotRun { number, .. } => *number,
         }
     }
 }
@@ -163,7 +164,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row::Run(postgres_left_behind::FAULT),
     Row::Run(commit_wait_cancelled::FAULT),
     Row::Run(standby_as_primary::FAULT),
-    Row::NotHere { number: 22, name: "disk-full", why: "the data folder would need a small file system of its own" },
+    Row::NotRun { number: 22, name: "disk-full", why: "the data folder would need a small file system of its own" },
     Row::Run(slow_flushes::FAULT),
     Row::Run(locks_held::OF_A_CAMPAIGN),
     Row::Run(locks_held::OF_THE_LOG),
@@ -180,6 +181,17 @@ pub(crate) const ROWS: &[Row] = &[
     Row::Run(redis_evicts::FAULT),
     Row::Run(clocks::OF_INSTANCES),
     Row::Run(clocks::OF_THE_DATABASE),
+    Row::Elsewhere { number: 39, name: "summer-time", test: "crates/wire/src/time.rs: times are UTC instants only" },
+    Row::NotRun { number: 40, name: "burst", why: "this load has one rate; it is left to tests of overload" },
     Row::Run(poison::FAULT),
+    Row::NotRun { number: 42, name: "one-hot-campaign", why: "this load is spread evenly" },
+    Row::Elsewhere { number: 43, name: "months-detached", test: "crates/adapters-postgres/tests/reads/months.rs" },
     Row::Run(slow_readers::FAULT),
+    Row::NotRun {
+        number: 45,
+        name: "connect-storm",
+        why: "10,000 clients are not part of this load; `cargo xtask bench fanout` has them",
+    },
+    Row::Elsewhere { number: 46, name: "hostile-input", test: "crates/app/tests/scenarios" },
+    Row::Elsewhere { number: 47, name: "embedded-cuts", test: "crates/adapters-embedded/tests" },
 ];

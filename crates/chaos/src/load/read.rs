@@ -61,9 +61,13 @@ pub(super) async fn run(arguments: Arguments) -> Result<()> {
         bail!("what is {order:?}?");
     };
     let begun = Instant::now();
-    while reader.top() < head && begun.elapsed() < PATIENCE {
-        if reader.read().await.is_err() {
-            sleep(Duration::from_millis(100)).await;
+    // Redis answers a waiting reader with the one stream that had something first: only an empty answer says that it has
+    // seen all.
+    let mut seen_all = false;
+    while !(seen_all && reader.top() >= head) && begun.elapsed() < PATIENCE {
+        match reader.read().await {
+            Ok(count) => seen_all = count == 0,
+            Err(_) => sleep(Duration::from_millis(100)).await,
         }
     }
     let entries = reader.read_again(arguments.after).await?;
@@ -79,13 +83,15 @@ impl Reader {
         self.last.iter().filter_map(|id| place(id)).map(|(position, _)| position).max().unwrap_or_default()
     }
 
-    async fn read(&mut self) -> Result<()> {
+    /// Reads on; answers how many entries there were.
+    async fn read(&mut self) -> Result<usize> {
         let waits = WAITS.as_millis().to_string();
         let mut words = vec!["XREAD", "COUNT", "500", "BLOCK", &waits, "STREAMS"];
         words.extend(STREAMS);
         let last = self.last.clone();
         words.extend(last.iter().map(String::as_str));
         let reply = self.redis.call(&words, WAITS).await?;
+        let mut count = 0;
         for stream in reply.items() {
             let [name, entries] = stream.items() else { bail!("an answer of another form") };
             for entry in entries.items() {
@@ -94,9 +100,10 @@ impl Reader {
                     self.last[number].clone_from(&seen.id);
                 }
                 self.journal.write(&seen)?;
+                count += 1;
             }
         }
-        Ok(())
+        Ok(count)
     }
 
     /// What the streams hold in the end.
