@@ -74,7 +74,7 @@ impl Report {
             figures.doubled,
             figures.worst_lateness_ms,
             figures.worst_command_ms,
-            ran.heal_ms.map_or_else(|| "never".to_owned(), |ms| ms.to_string()),
+            ran.heal_ms.map_or_else(|| "-".to_owned(), |ms| ms.to_string()),
             ran.took_seconds,
             words(ran.verdict),
         );
@@ -156,7 +156,7 @@ impl Report {
                 figures.doubled,
                 figures.worst_lateness_ms,
                 figures.worst_command_ms,
-                ran.heal_ms.map_or_else(|| "never".to_owned(), |ms| format!("{ms} ms")),
+                ran.heal_ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms} ms")),
                 words(ran.verdict),
                 if findings.is_empty() {
                     String::new()

@@ -34,8 +34,12 @@ impl Group {
         Ok(Self(path))
     }
 
-    fn write(&self, file: &str, value: u32) -> Result<()> {
-        Ok(std::fs::write(self.0.join(file), value.to_string())?)
+    fn write(&self, file: &str, value: &str) -> Result<()> {
+        Ok(std::fs::write(self.0.join(file), value)?)
+    }
+
+    fn usage(&self) -> Result<String> {
+        Ok(std::fs::read_to_string(self.0.join("memory.usage_in_bytes"))?.trim().to_owned())
     }
 }
 
@@ -51,10 +55,18 @@ fn strike(scene: &mut Scene<'_>) -> Result<()> {
         let victim = scene.chance.below(scene.rig.instances.len());
         let group = Group::new()?;
         let instance = &mut scene.rig.instances[victim];
-        // What it takes from now on counts: as much as a few requests need, and not more.
-        group.write("memory.limit_in_bytes", 512 * 1024)?;
-        group.write("cgroup.procs", instance.id()?)?;
-        let killed = wait(Duration::from_secs(10), || !instance.is_there())?;
+        // A process counts in a group from when it is there.
+        instance.kill()?;
+        instance.spawn()?;
+        group.write("cgroup.procs", &instance.id()?.to_string())?;
+        instance.attach()?;
+        pause(Duration::from_secs(1))?;
+        // It may have no more than it has.
+        group.write("memory.limit_in_bytes", &group.usage()?)?;
+        let killed = wait(Duration::from_secs(10), || {
+            let _ = instance.get("/api/v1/campaigns?limit=200");
+            !instance.is_there()
+        })?;
         ensure!(killed.is_some(), "the system does not kill it");
         instance.bury()?;
         instance.start()?;

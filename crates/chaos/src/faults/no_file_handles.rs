@@ -10,7 +10,7 @@ use crate::scene::Scene;
 pub(super) const FAULT: Fault = Fault {
     number: 8,
     name: "no-file-handles",
-    what: "prlimit --nofile to what one instance holds already; lifted again",
+    what: "prlimit --nofile of one instance to less than it holds already: it can accept nobody; lifted again",
     strike,
     limits: Limits { heal: std::time::Duration::from_secs(5), ..USUAL },
     needs: Some(|| super::lacks("prlimit")),
@@ -19,11 +19,14 @@ pub(super) const FAULT: Fault = Fault {
 fn strike(scene: &mut Scene<'_>) -> Result<()> {
     let victim = scene.chance.below(scene.rig.instances.len());
     let instance = &scene.rig.instances[victim];
-    let (id, files) = (instance.id()?, instance.holdings()?.files);
-    limit(id, &files.to_string())?;
+    let id = instance.id()?;
+    limit(id, "16")?;
     let lasted = scene.last();
+    let accepts = instance.is_ready();
     limit(id, "4096")?;
-    lasted
+    lasted?;
+    scene.expect(!accepts, "it accepted a connection without a file handle: nothing was tested");
+    Ok(())
 }
 
 /// The soft limit; the hard one stays, so that it can be lifted.

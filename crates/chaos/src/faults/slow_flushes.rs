@@ -1,7 +1,6 @@
 //! The disk under PostgreSQL takes long to flush.
 
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use anyhow::Result;
 
@@ -13,7 +12,7 @@ pub(super) const FAULT: Fault = Fault {
     name: "slow-flushes",
     what: "strace holds every fdatasync of PostgreSQL's sessions and log writer for 200 ms",
     strike,
-    limits: Limits { commands: Some(Duration::from_secs(8)), ..USUAL },
+    limits: Limits { served_percent: Some(50), ..USUAL },
     needs: Some(|| super::lacks("strace")),
 };
 

@@ -56,7 +56,8 @@ struct Sender {
 
 pub(super) async fn run(arguments: Arguments) -> Result<()> {
     let sender = Rc::new(Sender {
-        client: reqwest::Client::builder().no_proxy().timeout(PATIENCE).build()?,
+        // A connection for each call, so that the balancer has each instance take its share.
+        client: reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).timeout(PATIENCE).build()?,
         redis: Mutex::new(Redis::at(arguments.redis)),
         journal: RefCell::new(Journal::create(&arguments.journal)?),
         events: RefCell::new(Vec::new()),

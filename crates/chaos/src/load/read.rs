@@ -15,6 +15,9 @@ use crate::journal::{Journal, Seen, place};
 
 const STREAMS: [&str; 3] = ["lifecycle-events", "timer-events", "system-events"];
 
+/// How many entries of a stream come with one read.
+const MOST: usize = 500;
+
 /// How long a read waits for something new.
 const WAITS: Duration = Duration::from_millis(300);
 
@@ -52,7 +55,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<()> {
         tokio::select! {
             order = orders.next() => break order?,
             // It may end in the middle of an answer; the connection is given up then, and the entries are read again.
-            read = reader.read() => if read.is_err() {
+            read = reader.read(WAITS) => if read.is_err() {
                 sleep(Duration::from_millis(100)).await;
             }
         }
@@ -61,15 +64,13 @@ pub(super) async fn run(arguments: Arguments) -> Result<()> {
         bail!("what is {order:?}?");
     };
     let begun = Instant::now();
-    // Redis answers a waiting reader with the one stream that had something first: only an empty answer says that it has
-    // seen all.
-    let mut seen_all = false;
-    while !(seen_all && reader.top() >= head) && begun.elapsed() < PATIENCE {
-        match reader.read().await {
-            Ok(count) => seen_all = count == 0,
-            Err(_) => sleep(Duration::from_millis(100)).await,
+    while reader.top() < head && begun.elapsed() < PATIENCE {
+        if reader.read(WAITS).await.is_err() {
+            sleep(Duration::from_millis(100)).await;
         }
     }
+    // Redis answers a reader that waits with the one stream that had something first; one that does not wait gets all.
+    while reader.read(Duration::ZERO).await? >= MOST {}
     let entries = reader.read_again(arguments.after).await?;
     say(&format!("read up to {}, {entries} entries in the end", reader.top()));
     // Ends with its input.
@@ -84,13 +85,17 @@ impl Reader {
     }
 
     /// Reads on; answers how many entries there were.
-    async fn read(&mut self) -> Result<usize> {
-        let waits = WAITS.as_millis().to_string();
-        let mut words = vec!["XREAD", "COUNT", "500", "BLOCK", &waits, "STREAMS"];
+    async fn read(&mut self, waits: Duration) -> Result<usize> {
+        let (most, milliseconds) = (MOST.to_string(), waits.as_millis().to_string());
+        let mut words = vec!["XREAD", "COUNT", &most];
+        if !waits.is_zero() {
+            words.extend(["BLOCK", &milliseconds]);
+        }
+        words.push("STREAMS");
         words.extend(STREAMS);
         let last = self.last.clone();
         words.extend(last.iter().map(String::as_str));
-        let reply = self.redis.call(&words, WAITS).await?;
+        let reply = self.redis.call(&words, waits).await?;
         let mut count = 0;
         for stream in reply.items() {
             let [name, entries] = stream.items() else { bail!("an answer of another form") };

@@ -35,7 +35,7 @@ const HANDSHAKE: Duration = Duration::from_secs(4);
 /// A client that hears nothing for so long, while others do, has lost its connection without notice.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// How long at the end it waits for what is to come, and for how long nothing may come then.
+/// How long at the end it waits for what is to come, and for how long a client of one campaign may hear nothing then.
 const PATIENCE: Duration = Duration::from_secs(20);
 const QUIET: Duration = Duration::from_millis(700);
 
@@ -60,7 +60,8 @@ struct Watchers {
     /// Up to where each of those who listen to everything has heard.
     heard: RefCell<Vec<u64>>,
     connected: Cell<usize>,
-    last_frame: Cell<Instant>,
+    /// When each client heard something last.
+    last_frames: RefCell<Vec<Instant>>,
 }
 
 pub(super) async fn run(arguments: Arguments) -> Result<()> {
@@ -69,7 +70,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<()> {
         arguments,
         heard: RefCell::new(vec![u64::MAX; CLIENTS]),
         connected: Cell::new(0),
-        last_frame: Cell::new(Instant::now()),
+        last_frames: RefCell::new(vec![Instant::now(); CLIENTS]),
     });
     LocalSet::new().run_until(work(watchers)).await
 }
@@ -93,8 +94,8 @@ async fn work(watchers: Rc<Watchers>) -> Result<()> {
     };
     let begun = Instant::now();
     let behind = || watchers.heard.borrow().iter().any(|heard| *heard < head);
-    let is_quiet = || watchers.connected.get() == CLIENTS && watchers.last_frame.get().elapsed() >= QUIET;
-    while (behind() || !is_quiet()) && begun.elapsed() < PATIENCE {
+    let settled = || watchers.connected.get() == CLIENTS && begun.elapsed() >= QUIET && watchers.all_quiet();
+    while (behind() || !settled()) && begun.elapsed() < PATIENCE {
         sleep(Duration::from_millis(20)).await;
     }
     say(&format!("{} of {CLIENTS} connected, behind: {}", watchers.connected.get(), behind()));
@@ -104,6 +105,12 @@ async fn work(watchers: Rc<Watchers>) -> Result<()> {
 }
 
 impl Watchers {
+    /// Whether those who listen to one campaign have heard all that there is, as far as anybody can tell.
+    fn all_quiet(&self) -> bool {
+        let last = self.last_frames.borrow();
+        last.iter().enumerate().all(|(number, last)| number.is_multiple_of(OF_ALL) || last.elapsed() >= QUIET)
+    }
+
     /// One client, for ever.
     async fn client(&self, number: usize) {
         let channel = if number.is_multiple_of(OF_ALL) {
@@ -195,7 +202,7 @@ impl Watchers {
             }
             *cursor = Some(at.clone());
         }
-        self.last_frame.set(Instant::now());
+        self.last_frames.borrow_mut()[number] = Instant::now();
         if event == "error" {
             bail!("{text}");
         }

@@ -7,6 +7,8 @@ mod hygiene;
 mod live;
 mod store;
 mod streams;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use facts::{Facts, rate};
 pub(crate) use hygiene::{Baseline, inbound_left};
