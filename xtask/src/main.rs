@@ -2,6 +2,7 @@
 //! in `sh`.
 
 mod bench;
+mod chaos;
 mod ci;
 mod dev;
 mod fuzz;
@@ -68,6 +69,13 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Lets faults happen to real instances and servers, and judges (`cargo xtask chaos --help`).
+    #[command(disable_help_flag = true)]
+    Chaos {
+        /// Faults by name or number, and options: `--full`, `--list`, `--seed S`, `--json F`, `--markdown F`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// The rules of the house that compilers do not know: layers, headers, sizes, documents.
     Tidy,
     /// Makes the generated documents anew.
@@ -98,6 +106,7 @@ fn run(command: Command) -> Result<()> {
         Command::Bench { arguments } => bench::run(&arguments),
         Command::Sim { arguments } => sim::run(&arguments),
         Command::Fuzz { arguments } => fuzz::run(&arguments),
+        Command::Chaos { arguments } => chaos::run(&arguments),
         Command::Tidy => tidy::run(),
         Command::Gen { check } => generate::run(check),
     }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use diesel::prelude::*;
 use diesel::sql_query;
-use diesel::sql_types::{BigInt, Double, Nullable, Text, Timestamptz};
+use diesel::sql_types::{BigInt, Bool, Double, Nullable, Text, Timestamptz};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use domain::{Campaign, CampaignKey, OwnerId, Status, TenantId, TimerId, Timestamp};
 use ports::PortError;
@@ -225,6 +225,8 @@ struct Clock {
     now: Timestamp,
     #[diesel(sql_type = BigInt)]
     position: i64,
+    #[diesel(sql_type = Bool)]
+    standby: bool,
 }
 
 #[derive(QueryableByName)]
@@ -243,10 +245,10 @@ SELECT least((SELECT min(fire_at) FROM timers WHERE fire_at <= $1),
        (SELECT count(*) FROM (SELECT 1 FROM timers WHERE fire_at <= $1 LIMIT $2) AS due) AS count";
 
 async fn status(connection: &mut AsyncPgConnection, failing: bool) -> Result<StoreStatus, Failure> {
+    const CLOCK: &str =
+        "SELECT greatest(lifecycle_now(), at) AS now, position, pg_is_in_recovery() AS standby FROM journal_head";
     // The clock as a value: compared with a volatile function, no index would help.
-    let clock: Clock = sql_query("SELECT greatest(lifecycle_now(), at) AS now, position FROM journal_head")
-        .get_result(connection)
-        .await?;
+    let clock: Clock = sql_query(CLOCK).get_result(connection).await?;
     let overdue: Overdue = sql_query(OVERDUE)
         .bind::<Timestamptz, _>(clock.now)
         .bind::<BigInt, _>(MOST_OVERDUE)
@@ -257,6 +259,7 @@ async fn status(connection: &mut AsyncPgConnection, failing: bool) -> Result<Sto
         head: Position(uint(clock.position)),
         oldest_overdue: overdue.oldest,
         overdue: uint(overdue.count),
-        failing,
+        // One that was demoted still answers reads, also where nobody has tried to write.
+        failing: failing || clock.standby,
     })
 }

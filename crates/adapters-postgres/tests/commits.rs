@@ -16,6 +16,7 @@ use port_contracts::fixtures::{
 use port_contracts::orders::{Order, Orders, create, run};
 use ports::PortError;
 use ports::journal::{Entry, Position};
+use ports::query::Queries as _;
 use ports::store::{Changes, Decision, Scope, Store, TimerWrite, View};
 use ports::wakeups::Hint;
 use support::Fresh;
@@ -289,4 +290,25 @@ async fn a_server_that_restarts_is_found_again() {
     tokio::task::block_in_place(|| server.start_again());
     let receipt = commit_facts(&store, vec![notice(now(&store).await, "after")]).await;
     assert_eq!(receipt.first_position, Some(Position(2)), "what was confirmed is there, and nothing else");
+}
+
+/// As an old primary is that came back, or one to which the address leads after a failover that went wrong.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_only_reads_from_now_on_is_told_as_failing_though_it_answers() {
+    let server = tokio::task::block_in_place(|| {
+        let server = test_servers::Postgres::start();
+        server.make_database("app").expect("a database");
+        server
+    });
+    let settings: PostgresSettings = support::settings(&server.url("app"));
+    lifecycle_adapters_postgres::migrate::up(&settings).await.expect("migrated");
+    let postgres = lifecycle_adapters_postgres::Postgres::open(settings, Arc::new(support::Hints::default()));
+    let postgres = postgres.await.expect("it opens");
+    assert!(!postgres.status().await.expect("it answers").failing);
+    tokio::task::block_in_place(|| {
+        server.stop_fast();
+        std::fs::write(server.folder().join("data/standby.signal"), "").expect("written");
+        server.start_again();
+    });
+    assert!(postgres.status().await.expect("it answers").failing);
 }

@@ -117,6 +117,7 @@ fn api(
         heartbeats,
         recovery: Arc::new(recovery),
         usage: Arc::new(|| (None, None)),
+        patrol: Arc::new(|| None),
         clock: clock.clone(),
         settings: HealthSettings::default(),
     });

@@ -1,6 +1,6 @@
 //! A PostgreSQL server in a folder of its own.
 
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -71,6 +71,15 @@ impl Postgres {
         started().unwrap_or_else(|error| panic!("no PostgreSQL: {error:#}"))
     }
 
+    /// A standby that streams from the server at `primary`, which may be a proxy before it. Reads only, until
+    /// `SELECT pg_promote()`.
+    pub fn standby_of(primary: SocketAddr) -> Result<Self> {
+        let place = Place::temporary(User::unprivileged()?)?;
+        let programs = find::postgres()?;
+        copy_data(&programs, &place, primary)?;
+        Self::launch(programs, place, Port::any()?, &Authority::new()?, &[])
+    }
+
     /// A server whose data is lost with the machine's next crash, and which is fast for that.
     pub(crate) fn forgetful(authority: &Authority) -> Result<Self> {
         let place = Place::in_memory(User::unprivileged()?)?;
@@ -135,6 +144,11 @@ impl Postgres {
     /// When the SQL fails.
     pub fn psql(&self, database: &str, sql: &str) -> String {
         psql::run(&self.url(database), &[], sql).unwrap_or_else(|error| panic!("{error:#}\n{sql}"))
+    }
+
+    /// The same for SQL that may fail.
+    pub fn try_psql(&self, database: &str, sql: &str) -> Result<String> {
+        psql::run(&self.url(database), &[], sql)
     }
 
     /// Makes a database unless it is there.
@@ -240,4 +254,15 @@ fn make_data(programs: &PostgresPrograms, place: &Place) -> Result<()> {
         .arg(&unfinished);
     children::output(&mut initdb).with_context(|| format!("no data folder in {}", place.path().display()))?;
     std::fs::rename(unfinished, data).context("the data folder could not get its name")
+}
+
+/// Copies the data folder of the server at `primary`; started on the copy, a server follows that one.
+fn copy_data(programs: &PostgresPrograms, place: &Place, primary: SocketAddr) -> Result<()> {
+    let mut copy = place.command(programs.folder.join("pg_basebackup"));
+    copy.args(["--checkpoint", "fast", "--no-sync", "--write-recovery-conf", "--pgdata"]).arg(place.file("data"));
+    copy.args(["--host", &primary.ip().to_string(), "--port", &primary.port().to_string(), "--username", ROLE]);
+    // With `--write-recovery-conf` the password becomes part of the standby's settings.
+    copy.env("PGPASSWORD", ROLE).env("PGSSLMODE", "disable");
+    children::output(&mut copy).with_context(|| format!("no copy of the data in {}", place.path().display()))?;
+    Ok(())
 }

@@ -122,14 +122,16 @@ impl Redis {
     /// # Panics
     /// When `redis-cli` fails or prints an error of the server.
     pub fn cli(&self, arguments: &[&str]) -> String {
-        let run = || {
-            let program = find::on_path("redis-cli").context("`redis-cli` was not found")?;
-            // With `-e` an error of the server is one of the program.
-            let mut cli = Command::new(program);
-            cli.args(["-h", "127.0.0.1", "-p", &self.port().to_string(), "-e", "--no-auth-warning"]).args(arguments);
-            anyhow::Ok(children::output(&mut cli)?.trim_end().to_owned())
-        };
-        run().unwrap_or_else(|error| panic!("{arguments:?}: {error:#}"))
+        self.try_cli(arguments).unwrap_or_else(|error| panic!("{arguments:?}: {error:#}"))
+    }
+
+    /// The same for a command that may fail.
+    pub fn try_cli(&self, arguments: &[&str]) -> Result<String> {
+        let program = find::on_path("redis-cli").context("`redis-cli` was not found")?;
+        // With `-e` an error of the server is one of the program.
+        let mut cli = Command::new(program);
+        cli.args(["-h", "127.0.0.1", "-p", &self.port().to_string(), "-e", "--no-auth-warning"]).args(arguments);
+        Ok(children::output(&mut cli)?.trim_end().to_owned())
     }
 
     /// Ends it in order: everything is written.

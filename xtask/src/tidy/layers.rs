@@ -72,6 +72,7 @@ const LAYERS: &[Layer] = &[
             "adapters-http",
         ],
     ),
+    layer("chaos", &["test-servers", "testkit"]),
     layer("xtask", &["domain", "wire", "test-servers"]),
 ];
 
@@ -96,7 +97,7 @@ const DRIVERS: &[&str] = &[
 const DRIVERLESS: &[&str] = &["domain", "ports", "wire", "application", "port-contracts"];
 
 /// Crates that only tests may use.
-const TEST_ONLY: &[&str] = &["port-contracts", "test-servers", "testkit", "sim", "bench", "fuzz"];
+const TEST_ONLY: &[&str] = &["port-contracts", "test-servers", "testkit", "sim", "bench", "fuzz", "chaos"];
 
 /// One dependency of one of our crates.
 struct Arrow {

@@ -1,0 +1,115 @@
+//! The two directions of one connection.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use super::commit::Finder;
+use super::{Link, Mode};
+
+/// How much is passed on at once.
+const PIECE: usize = 16 * 1024;
+
+/// What both directions of a connection know.
+#[derive(Default)]
+struct Fate {
+    /// A commit is under way whose answer is lost, or comes late.
+    marked: AtomicBool,
+    passed: AtomicU64,
+}
+
+#[derive(Clone, Copy)]
+enum Way {
+    Up,
+    Down,
+}
+
+/// Passes on until both ends are done; answers whether the connection is to be cut off.
+pub(super) async fn both(client: &mut TcpStream, server: &mut TcpStream, link: &Link) -> bool {
+    let fate = Fate::default();
+    let ((from_client, to_client), (from_server, to_server)) = (client.split(), server.split());
+    let up = pass(from_client, to_server, Way::Up, link, &fate);
+    let down = pass(from_server, to_client, Way::Down, link, &fate);
+    tokio::try_join!(up, down).is_err()
+}
+
+/// Waits until the link is in no mode that `blocks`.
+pub(super) async fn until_passable(mode: &watch::Sender<Mode>, blocks: fn(Mode) -> bool) {
+    // The sender lives as long as the link.
+    let _ = mode.subscribe().wait_for(|mode| !blocks(*mode)).await;
+}
+
+async fn pass(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, way: Way, link: &Link, fate: &Fate) -> io::Result<()> {
+    let (mut piece, mut finder) = (vec![0; PIECE], Finder::default());
+    loop {
+        let length = from.read(&mut piece).await?;
+        // An end travels as data does.
+        match way {
+            Way::Up => link.up(fate, &piece[..length], &mut finder).await?,
+            Way::Down => link.down(fate, &piece[..length], &mut finder).await?,
+        }
+        if length == 0 {
+            return to.shutdown().await;
+        }
+        to.write_all(&piece[..length]).await?;
+    }
+}
+
+impl Link {
+    /// Returns when `piece` may go up.
+    async fn up(&self, fate: &Fate, piece: &[u8], finder: &mut Finder) -> io::Result<()> {
+        let commits = finder.finds(piece);
+        let mode = *self.mode.borrow();
+        match mode {
+            Mode::LoseCommits(percent) if commits && self.happens(percent) => fate.mark(),
+            Mode::HoldCommits(_) if commits => fate.mark(),
+            _ => {}
+        }
+        until_passable(&self.mode, Mode::swallows_up).await;
+        fate.delay(mode, piece).await
+    }
+
+    /// Returns when `piece` may go down.
+    async fn down(&self, fate: &Fate, piece: &[u8], finder: &mut Finder) -> io::Result<()> {
+        let committed = finder.finds(piece);
+        until_passable(&self.mode, Mode::swallows_down).await;
+        let mode = *self.mode.borrow();
+        if committed && fate.marked.swap(false, Ordering::Relaxed) {
+            self.commits.fetch_add(1, Ordering::Relaxed);
+            if let Mode::HoldCommits(time) = mode {
+                sleep(time).await;
+            } else {
+                return Err(cut());
+            }
+        }
+        fate.delay(mode, piece).await
+    }
+}
+
+impl Fate {
+    fn mark(&self) {
+        self.marked.store(true, Ordering::Relaxed);
+    }
+
+    async fn delay(&self, mode: Mode, piece: &[u8]) -> io::Result<()> {
+        let length = piece.len() as u64;
+        let passed = self.passed.fetch_add(length, Ordering::Relaxed) + length;
+        match mode {
+            Mode::Latency(time) => sleep(time).await,
+            Mode::Bandwidth(bytes) => sleep(Duration::from_secs(length) / bytes.max(1)).await,
+            Mode::CutAfter(bytes) if passed > bytes => return Err(cut()),
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+fn cut() -> io::Error {
+    io::ErrorKind::ConnectionReset.into()
+}
