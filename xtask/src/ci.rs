@@ -33,7 +33,7 @@ const STEPS: &[Step] = &[
     // With the features and targets of the tests, so that these and the generated documents use the same build.
     ("build", build),
     ("simulation", || sim::run(&["--seeds".to_owned(), CI_SEEDS.to_owned()])),
-    ("fuzzing", || fuzz::run(&["--seconds".to_owned(), CI_FUZZ_SECONDS.to_owned()])),
+    ("fuzzing", || fuzz::check_with_built_binary(CI_FUZZ_SECONDS)),
     ("generated documents", || generate::run_with_built_binary(true)),
     ("quick bench", bench::check_with_built_binaries),
 ];
