@@ -18,7 +18,8 @@ pub(super) const OF_A_CAMPAIGN: Fault = Fault {
         let seconds = scene.profile.fault.as_secs();
         hold(scene, &format!("SELECT FROM campaigns WHERE id = '{campaign}' FOR UPDATE"), seconds)
     },
-    limits: Limits { served_percent: Some(80), ..USUAL },
+    // Calls about the one campaign are fewer than one in a hundred.
+    limits: Limits { served_percent: Some(80), http_unaffected: true, ..USUAL },
     needs: None,
 };
 

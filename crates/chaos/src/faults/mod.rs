@@ -156,7 +156,11 @@ pub(crate) const ROWS: &[Row] = &[
     Row::Run(backends_terminated::FAULT),
     Row::Run(commit_answers::LOSES),
     Row::Run(commit_answers::DELAYS),
-    Row::Elsewhere { number: 14, name: "commit-of-an-aborted-transaction", test: "crates/app/tests/crash_points" },
+    Row::Elsewhere {
+        number: 14,
+        name: "commit-of-aborted",
+        test: "crates/adapters-postgres/src/unit.rs: an_overlooked_error_is_never_told_as_success",
+    },
     Row::Run(postgres_unreachable::BOTH_WAYS),
     Row::Run(postgres_unreachable::ANSWERS),
     Row::Run(postgres_unreachable::SLOW),

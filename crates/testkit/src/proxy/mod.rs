@@ -4,6 +4,8 @@
 mod commit;
 mod mode;
 mod pump;
+#[cfg(test)]
+mod tests;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
