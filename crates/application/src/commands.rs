@@ -1,9 +1,5 @@
 //! Commands from outside: queued, batched, committed, answered.
-//!
-//! Two commits are under way beside each other: while one waits for the disk, the other one is decided and written. Commands of
-//! one campaign always take the same lane, so they keep their order.
 
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -84,7 +80,7 @@ impl From<PortError> for SubmitError {
 /// Limits of the command queue.
 #[derive(Debug, Clone, Copy)]
 pub struct CommandSettings {
-    /// How many requests may wait, shared out among the lanes; those of a batch of commands that take the same lane are one.
+    /// How many requests may wait; a batch of commands is one.
     pub queue: usize,
     /// How many go into one commit, at most [`MAX_BATCH`].
     pub batch: usize,
@@ -104,31 +100,16 @@ struct Waiting {
 /// Commands that are decided in one commit, in order, or not at all; at most a batch.
 type Group = Vec<Waiting>;
 
-/// How many commits of commands are under way at once.
-const LANES: usize = 2;
-
-/// Which lane commands about `key` take.
-fn lane_of(key: &CampaignKey) -> usize {
-    let mut hasher = DefaultHasher::new();
-    key.hash(&mut hasher);
-    usize::from(hasher.finish() % 2 == 1)
-}
-
 /// Takes commands.
 pub struct Commands {
-    lanes: [mpsc::Sender<Group>; LANES],
+    queue: mpsc::Sender<Group>,
     queries: Arc<dyn Queries>,
     batch: usize,
 }
 
 /// Handles the commands that [`Commands`] takes.
 pub struct CommandWorker {
-    lanes: [mpsc::Receiver<Group>; LANES],
-    work: LaneWork,
-}
-
-/// What a lane works with.
-struct LaneWork {
+    queue: mpsc::Receiver<Group>,
     store: Arc<dyn Store>,
     cache: Arc<dyn Cache>,
     ids: Arc<dyn Ids>,
@@ -149,17 +130,15 @@ impl Commands {
         policies: Arc<Policies>,
         settings: CommandSettings,
     ) -> (Self, CommandWorker) {
-        let lane = || mpsc::channel(settings.queue.div_ceil(LANES).max(1));
-        let ((one, from_one), (other, from_other)) = (lane(), lane());
+        let (sender, receiver) = mpsc::channel(settings.queue.max(1));
         let batch = settings.batch.clamp(1, MAX_BATCH);
-        let work = LaneWork { store, cache, ids, policies, batch };
-        (Self { lanes: [one, other], queries, batch }, CommandWorker { lanes: [from_one, from_other], work })
+        (Self { queue: sender, queries, batch }, CommandWorker { queue: receiver, store, cache, ids, policies, batch })
     }
 
     /// The share of the queue that is taken, 0 to 1.
     pub fn fill(&self) -> f64 {
-        let free: usize = self.lanes.iter().map(mpsc::Sender::capacity).sum();
-        let all: usize = self.lanes.iter().map(mpsc::Sender::max_capacity).sum();
+        let free = self.queue.capacity();
+        let all = self.queue.max_capacity();
         #[expect(clippy::cast_precision_loss, reason = "a queue has far fewer than 2^52 places")]
         let fill = (all - free) as f64 / all as f64;
         fill
@@ -171,15 +150,15 @@ impl Commands {
     /// [`SubmitError`].
     pub async fn submit(&self, request: CommandRequest) -> Result<Answer, SubmitError> {
         let (answer, verdict) = oneshot::channel();
-        self.lanes[lane_of(&request.key)].try_send(vec![Waiting { request, answer }]).map_err(|error| match error {
+        self.queue.try_send(vec![Waiting { request, answer }]).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => SubmitError::Overloaded,
             mpsc::error::TrySendError::Closed(_) => SubmitError::Stopping,
         })?;
         self.answer(verdict.await.unwrap_or(Err(SubmitError::Stopping))).await
     }
 
-    /// Handles many, those of each campaign in order, waiting for room in the queue; one answer each, in their order. When the
-    /// store fails, none after the same batch is tried.
+    /// Handles many, in order, waiting for room in the queue; one answer each, in their order. As many as fit into one
+    /// batch are committed together; when the store fails, none after them is tried.
     pub async fn submit_all(&self, requests: Vec<CommandRequest>) -> Vec<Result<Answer, SubmitError>> {
         let mut answers = Vec::with_capacity(requests.len());
         for verdict in self.verdicts(requests).await {
@@ -202,26 +181,21 @@ impl Commands {
         let mut answers: Vec<Result<Verdict, SubmitError>> = Vec::with_capacity(requests.len());
         let mut requests = requests.into_iter().peekable();
         while requests.peek().is_some() {
-            let mut groups: [Group; LANES] = Default::default();
-            let mut verdicts = Vec::with_capacity(self.batch);
-            for request in requests.by_ref().take(self.batch) {
-                let (answer, verdict) = oneshot::channel();
-                groups[lane_of(&request.key)].push(Waiting { request, answer });
-                verdicts.push(verdict);
-            }
-            for (lane, group) in self.lanes.iter().zip(groups).filter(|(_, group)| !group.is_empty()) {
-                // A closed queue drops the group, and with it the senders of the verdicts.
-                let _ = lane.send(group).await;
-            }
-            let mut failed = None;
+            let (group, verdicts): (Group, Vec<_>) = requests
+                .by_ref()
+                .take(self.batch)
+                .map(|request| {
+                    let (answer, verdict) = oneshot::channel();
+                    (Waiting { request, answer }, verdict)
+                })
+                .unzip();
+            // A closed queue drops the group, and with it the senders of the verdicts.
+            let _ = self.queue.send(group).await;
             for verdict in verdicts {
-                let verdict = verdict.await.unwrap_or(Err(SubmitError::Stopping));
-                if let Err(SubmitError::Store(error)) = &verdict {
-                    failed = Some(Arc::clone(error));
-                }
-                answers.push(verdict);
+                answers.push(verdict.await.unwrap_or(Err(SubmitError::Stopping)));
             }
-            if let Some(error) = failed {
+            if let Some(Err(SubmitError::Store(error))) = answers.last() {
+                let error = Arc::clone(error);
                 answers.extend(requests.by_ref().map(|_| Err(SubmitError::Store(Arc::clone(&error)))));
             }
         }
@@ -251,35 +225,28 @@ impl Commands {
 
 impl CommandWorker {
     /// Handles commands until `shutdown`, and then those that already wait.
-    pub async fn run(self, shutdown: CancellationToken) {
-        let [one, other] = self.lanes;
-        tokio::join!(self.work.run(one, &shutdown), self.work.run(other, &shutdown));
-    }
-}
-
-impl LaneWork {
-    async fn run(&self, mut queue: mpsc::Receiver<Group>, shutdown: &CancellationToken) {
+    pub async fn run(mut self, shutdown: CancellationToken) {
         loop {
             let first = tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
-                first = queue.recv() => first,
+                first = self.queue.recv() => first,
             };
             let Some(first) = first else { return };
-            self.process_with_others(first, &mut queue).await;
+            self.process_with_others(first).await;
         }
-        queue.close();
-        while let Some(first) = queue.recv().await {
-            self.process_with_others(first, &mut queue).await;
+        self.queue.close();
+        while let Some(first) = self.queue.recv().await {
+            self.process_with_others(first).await;
         }
     }
 
     /// Commits `first` together with what else waits, as far as it fits.
-    async fn process_with_others(&self, first: Group, queue: &mut mpsc::Receiver<Group>) {
+    async fn process_with_others(&mut self, first: Group) {
         let mut next = Some(first);
         while let Some(mut batch) = next.take() {
             while batch.len() < self.batch
-                && let Ok(group) = queue.try_recv()
+                && let Ok(group) = self.queue.try_recv()
             {
                 if batch.len() + group.len() > self.batch {
                     next = Some(group); // the next commit begins with it
