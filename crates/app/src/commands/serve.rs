@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use adapters_http::{ServerSettings, TrustedProxies};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 use crate::cli::Settings;
 use crate::commands::block_on;
@@ -27,7 +27,7 @@ pub(crate) fn run(settings: &Settings) -> Result<(), Failure> {
     block_on(async {
         let mut signals = StopSignals::new()?;
         // Before the store is opened: a taken address must not leave a fresh data folder behind.
-        let listener = bind(&config).await?;
+        let listener = bind(&config)?;
         let render = metrics.clone();
         let service = wiring::service(&config, Arc::new(move || render.render())).await?;
         let (fresh, place) = (service.fresh, service.place.clone());
@@ -59,10 +59,21 @@ pub(crate) fn run(settings: &Settings) -> Result<(), Failure> {
     })
 }
 
+/// How many connections may wait to be accepted, as far as the system lets it (`net.core.somaxconn`). Whom it cannot take
+/// in it leaves to try again after seconds: after a restart all live clients come at once.
+const BACKLOG: u32 = 4_096;
+
 /// Listens where the settings say.
-pub(crate) async fn bind(config: &Config) -> Result<TcpListener, Failure> {
+pub(crate) fn bind(config: &Config) -> Result<TcpListener, Failure> {
     let address = config.http.listen;
-    TcpListener::bind(address).await.map_err(|error| {
+    let listen = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        // Connections of the process before must not keep the address.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    listen().map_err(|error| {
         Failure::Unavailable(format!(
             "cannot listen on {address}: {error}; stop whatever uses it, or choose another with --listen or \
              LIFECYCLE_HTTP__LISTEN"

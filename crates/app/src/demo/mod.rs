@@ -107,7 +107,7 @@ async fn play(config: &Config, folder: &Folder, keep: bool, metrics: PrometheusH
 
 /// Where the settings say; a free port where the usual one is taken.
 async fn listen_somewhere(config: &Config) -> Result<TcpListener, Failure> {
-    match bind(config).await {
+    match bind(config) {
         Err(Failure::Unavailable(_)) if config.http.listen == Config::default().http.listen => {
             Ok(TcpListener::bind((config.http.listen.ip(), 0)).await?)
         }
