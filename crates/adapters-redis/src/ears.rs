@@ -8,8 +8,10 @@ use failpoints::Point;
 use fred::error::Error;
 use fred::interfaces::{EventInterface as _, PubsubInterface as _};
 use fred::types::Message;
+use fred::types::config::Server;
 use ports::journal::Position;
 use ports::wakeups::{Hint, Wakeups};
+use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::link::{Link, lock};
@@ -54,8 +56,13 @@ impl Ears {
         self.link.client().subscribe(vec![self.marks_channel.clone(), self.hints_channel.clone()]).await
     }
 
-    pub(crate) async fn listen(self: Arc<Self>) {
-        let (mut messages, mut reconnects) = (self.link.client().message_rx(), self.link.client().reconnect_rx());
+    /// Hears what comes from this call on, not only once somebody runs it.
+    pub(crate) fn listen(self: Arc<Self>) -> impl Future<Output = ()> + Send {
+        let (messages, reconnects) = (self.link.client().message_rx(), self.link.client().reconnect_rx());
+        self.follow(messages, reconnects)
+    }
+
+    async fn follow(self: Arc<Self>, mut messages: Receiver<Message>, mut reconnects: Receiver<Server>) {
         let mut is_open = true;
         loop {
             tokio::select! {

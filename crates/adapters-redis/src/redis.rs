@@ -118,11 +118,13 @@ impl Redis {
         F: Future<Output = ()> + Send + 'static,
     {
         let stop = self.stop.clone();
+        let mut running = task();
         self.tasks.spawn(async move {
-            while tokio::spawn(stop.clone().run_until_cancelled_owned(task())).await.is_err() {
+            while tokio::spawn(stop.clone().run_until_cancelled_owned(running)).await.is_err() {
                 metrics::counter!("lifecycle_task_restarts_total", "task" => name).increment(1);
                 tracing::error!(task = name, "a task panicked; it is started again");
                 tokio::time::sleep(START_AGAIN_AFTER).await;
+                running = task();
             }
         });
     }

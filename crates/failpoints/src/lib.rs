@@ -92,7 +92,7 @@ points! {
 }
 
 /// Passes `point`; does not come back, or panics, when it is armed.
-#[cfg_attr(not(feature = "armed"), inline(always))]
+#[cfg_attr(not(feature = "armed"), inline)]
 pub fn pass(point: Point) {
     #[cfg(feature = "armed")]
     armed::pass(point);
