@@ -60,3 +60,65 @@ impl<'c> Pipeline<'c> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    //! What the order rests on is the driver's; here it is seen.
+
+    use diesel::sql_query;
+    use diesel::sql_types::Text;
+    use test_servers::database;
+
+    use super::*;
+    use crate::connect::{Connector, Role};
+    use crate::failure::refused;
+    use crate::settings::PostgresSettings;
+    use crate::tls::{PRIMARY, Server};
+
+    #[derive(diesel::QueryableByName)]
+    struct Written {
+        #[diesel(sql_type = Text)]
+        text: String,
+    }
+
+    async fn connection(database: &database::FreshDatabase) -> AsyncPgConnection {
+        database.psql("CREATE TABLE t (text text NOT NULL); INSERT INTO t VALUES ('')");
+        let settings = PostgresSettings::new(database.url().into());
+        let server = Server::parse(PRIMARY, &settings.url).expect("a URL");
+        Connector::new(server, Role::Writer, &settings).connect().await.expect("a connection")
+    }
+
+    /// More than are sent at once; half of them are new to the connection, the others are known to it by then.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn statements_reach_the_server_in_order_whether_or_not_they_were_prepared_before() {
+        let database = tokio::task::block_in_place(|| database::fresh("lifecycle_empty", |_| ()));
+        let connection = connection(&database).await;
+        let mut expected = String::new();
+        let mut pipeline = Pipeline::new(&connection);
+        for n in 0..3 * MOST {
+            let letter = char::from(b'a' + u8::try_from(n % 20).expect("small"));
+            expected.push(letter);
+            let append = sql_query(format!("UPDATE t SET text = text || '{letter}'"));
+            let one = |changed| if changed == 1 { Ok(()) } else { Err(refused("one row")) };
+            pipeline.push(append, one).await.expect("it is sent");
+        }
+        pipeline.flush().await.expect("all are answered");
+        let mut reading = &connection;
+        let rows: Vec<Written> = sql_query("SELECT text FROM t").load(&mut reading).await.expect("it is read");
+        assert_eq!(rows[0].text, expected);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn of_several_errors_the_cause_is_told() {
+        let database = tokio::task::block_in_place(|| database::fresh("lifecycle_empty", |_| ()));
+        let connection = connection(&database).await;
+        let mut begin = &connection;
+        sql_query("BEGIN").execute(&mut begin).await.expect("it begins");
+        let mut pipeline = Pipeline::new(&connection);
+        for text in ["UPDATE t SET text = 'a'", "UPDATE t SET text = NULL", "UPDATE t SET text = 'b'"] {
+            pipeline.push(sql_query(text), |_| Ok(())).await.expect("it waits");
+        }
+        let error = pipeline.flush().await.expect_err("a text is no NULL").into_port();
+        assert!(error.to_string().contains("null value"), "{error}");
+    }
+}
