@@ -11,6 +11,8 @@ pub(crate) const STORE: &str = "PostgreSQL";
 pub(crate) enum Failure {
     /// As the port says it.
     Port(PortError),
+    /// The connection turned out to be dead before anything was done on it; another one may work.
+    NotBegun(PortError),
     /// A unique key was taken meanwhile; another attempt may see by whom.
     Taken {
         /// The key's name.
@@ -26,7 +28,7 @@ impl Failure {
     /// As the port says it, when there is no further attempt.
     pub(crate) fn into_port(self) -> PortError {
         match self {
-            Self::Port(error) => error,
+            Self::Port(error) | Self::NotBegun(error) => error,
             Self::Taken { detail, .. } => PortError::Refused { what: STORE, detail },
             Self::ReadOnly(source) => unavailable(source),
         }

@@ -6,6 +6,7 @@ use diesel::sql_types::{Bool, Nullable, Timestamptz};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use domain::Timestamp;
 use failpoints::Point;
+use futures_util::FutureExt as _;
 use ports::journal::{Fact, Position};
 use ports::store::MAX_BATCH;
 use uuid::Uuid;
@@ -16,7 +17,7 @@ use crate::failure::{Failure, corrupt};
 use crate::pipeline::Pipeline;
 use crate::rows::{int, uint};
 use crate::schema::{journal_head, statement};
-use crate::unit::News;
+use crate::unit::{Ending, News};
 
 statement! {
     /// Appends facts and moves the head, in one message.
@@ -45,6 +46,12 @@ statement! {
      INSERT INTO journal (position, id, at, tenant, actor_kind, actor_subject, command, correlation, campaign, owner, \
        sequence, kind, data, hash) \
      SELECT * FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+}
+
+statement! {
+    /// Fails unless the head is at `top`.
+    HasTop<'a> { top: &'a i64 as BigInt }
+    "SELECT 1 / count(*) FROM journal_head WHERE one AND position = ?"
 }
 
 /// Where the journal and its chain end.
@@ -82,11 +89,13 @@ async fn take_head(mut connection: &AsyncPgConnection) -> Result<(Head, Option<T
     Ok((Head { position: uint(position), hash }, next_due))
 }
 
-/// Sends what waits and appends `facts` in order (S3). Nothing may be locked or waited for after this.
+/// Sends what waits and appends `facts` in order (S3). Where there are any, COMMIT goes with the last of them: what all
+/// commits wait for is held for as short as can be.
 ///
 /// Passes `between` when all else is written and nothing is appended yet.
 pub(crate) async fn append(
     mut pipeline: Pipeline<'_>,
+    ending: &Ending,
     news: &mut News,
     facts: &[Fact],
     between: Option<Point>,
@@ -108,9 +117,17 @@ pub(crate) async fn append(
     let (mut head, next_due) = taken?;
     let first = Position(head.position + 1);
     for portion in stored.chunks(MAX_BATCH) {
-        portion_of(&mut head, portion).execute(&mut connection).await?;
+        let append = portion_of(&mut head, portion).execute(&mut connection).boxed();
+        if head.position - first.0 + 1 < facts.len() as u64 {
+            append.await?;
+            continue;
+        }
+        news.top = Some(Position(head.position));
+        failpoints::pass(Point::StoreBeforeCommit);
+        let proof = HasTop { top: &int(head.position) };
+        let mut behind = pipeline.connection();
+        ending.commit_behind(pipeline.connection(), append, proof.execute(&mut behind).boxed()).await?;
     }
-    news.top = Some(Position(head.position));
     Ok(Appended { first: Some(first), next_due })
 }
 

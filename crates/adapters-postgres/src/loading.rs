@@ -4,7 +4,7 @@
 use chrono::TimeDelta;
 use diesel::prelude::*;
 use diesel::sql_types;
-use diesel_async::RunQueryDsl;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use domain::{CampaignKey, Timestamp};
 use ports::store::{CommandKey, DueTimer, InboxEntry, MAX_BATCH, Outcome, View};
 use uuid::Uuid;
@@ -27,21 +27,9 @@ statement! {
 }
 
 statement! {
-    /// Passes by the campaigns that another instance holds: it is at work on them. The clock is asked once, so that the
-    /// index can be used.
+    /// Holds the campaigns of due timers, and shows both.
     HoldDue<'a> {
         limit: &'a i64 as BigInt,
-    } -> sql_types::BigInt,
-    "SELECT c.number FROM timers t JOIN campaigns c ON c.tenant = t.tenant AND c.number = t.campaign \
-     WHERE t.fire_at <= (SELECT lifecycle_now()) ORDER BY t.fire_at, t.rank, t.id LIMIT ? \
-     FOR UPDATE OF c SKIP LOCKED"
-}
-
-statement! {
-    /// Looks again, now that nobody else can change these campaigns' timers; by the clock that it tells.
-    DueOf<'a> {
-        campaigns: &'a [i64] as BigInts,
-        limit: i64 as BigInt,
     } -> (
         (
             sql_types::Uuid,
@@ -56,15 +44,9 @@ statement! {
         sql_types::Text,
         sql_types::Text,
         sql_types::Text,
-        sql_types::Timestamptz,
-        sql_types::Timestamptz,
     ),
-    "WITH clock AS MATERIALIZED (SELECT lifecycle_now() AS now, at FROM journal_head WHERE one) \
-     SELECT t.id, t.kind, t.name, t.due_at, t.generation, t.payload, t.attempts, c.number, c.tenant, c.id, c.body, \
-       (SELECT now FROM clock), (SELECT at FROM clock) \
-     FROM timers t JOIN campaigns c ON c.tenant = t.tenant AND c.number = t.campaign \
-     WHERE t.campaign = ANY (?) AND t.fire_at <= (SELECT now FROM clock) \
-     ORDER BY t.fire_at, t.rank, t.id LIMIT ?"
+    "SELECT timer, kind, name, due_at, generation, payload, attempts, number, tenant, campaign, body \
+     FROM lifecycle_hold_due(?)"
 }
 
 statement! {
@@ -109,43 +91,68 @@ pub(crate) type Clock = (Timestamp, Timestamp);
 /// A due timer that cannot be read, and why.
 pub(crate) type Unreadable = (Uuid, String);
 
-/// Holds the campaigns of `keys` that exist, and shows them and what the inbox knows of `commands`.
+/// Begins, holds the campaigns of `keys` that exist, and shows them and what the inbox knows of `commands`; answers the clock
+/// after that. Statements of their own, so that one sees what was committed while the one before it waited for its locks.
 pub(crate) async fn hold(
     unit: &mut Unit,
     view: &mut View,
     keys: &[CampaignKey],
     commands: &[CommandKey],
-) -> Result<(), Failure> {
+) -> Result<Clock, Failure> {
     let mut missing: Vec<&CampaignKey> = keys.iter().collect();
-    hold_campaigns(unit, view, &mut missing).await?;
-    loop {
-        // A statement of its own sees what was committed while the one before it waited for its locks.
-        look_up_commands(unit, view, commands).await?;
-        // What does not exist cannot be held: a campaign may have come since, and its commands would be shown without it.
-        if view.inbox.is_empty() || missing.is_empty() || !hold_campaigns(unit, view, &mut missing).await? {
-            return Ok(());
+    let connection = &unit.connection;
+    // Sent in this order, in one round trip.
+    let (begun, held, known, now) = futures_util::join!(
+        unit.begin(),
+        hold_campaigns(connection, &missing),
+        look_up_commands(connection, commands),
+        clock(connection),
+    );
+    begun?;
+    show_campaigns(unit, view, &mut missing, held?)?;
+    show_answers(view, known?)?;
+    let mut now = now?;
+    // What does not exist cannot be held: a campaign may have come since, and its commands would be shown without it.
+    while !view.inbox.is_empty() && !missing.is_empty() {
+        let held = hold_campaigns(&unit.connection, &missing).await?;
+        if held.is_empty() {
+            break;
         }
+        show_campaigns(unit, view, &mut missing, held)?;
+        show_answers(view, look_up_commands(&unit.connection, commands).await?)?;
+        now = clock(&unit.connection).await?;
     }
+    Ok(now)
 }
 
-/// Takes what it finds off `missing`; answers whether it found anything.
-async fn hold_campaigns(unit: &mut Unit, view: &mut View, missing: &mut Vec<&CampaignKey>) -> Result<bool, Failure> {
-    if missing.is_empty() {
-        return Ok(false);
+/// Number, tenant, id and body.
+type CampaignRow = (i64, String, String, String);
+
+async fn hold_campaigns(mut on: &AsyncPgConnection, keys: &[&CampaignKey]) -> diesel::QueryResult<Vec<CampaignRow>> {
+    if keys.is_empty() {
+        return Ok(Vec::new());
     }
     let hold = HoldCampaigns {
-        tenants: missing.iter().map(|key| key.tenant.as_str()).collect(),
-        ids: missing.iter().map(|key| key.id.as_str()).collect(),
+        tenants: keys.iter().map(|key| key.tenant.as_str()).collect(),
+        ids: keys.iter().map(|key| key.id.as_str()).collect(),
     };
-    let rows: Vec<(i64, String, String, String)> = hold.load(&mut *unit.connection).await?;
-    let found = !rows.is_empty();
-    for (number, tenant, id, body) in rows {
+    hold.load(&mut on).await
+}
+
+/// Takes what was found off `missing`.
+fn show_campaigns(
+    unit: &mut Unit,
+    view: &mut View,
+    missing: &mut Vec<&CampaignKey>,
+    found: Vec<CampaignRow>,
+) -> Result<(), Failure> {
+    for (number, tenant, id, body) in found {
         let key = rows::key(&tenant, &id)?;
         unit.numbers.insert(key.clone(), number);
         show(view, key, &body);
     }
     missing.retain(|key| !view.campaigns.contains_key(*key) && !view.unreadable.contains_key(*key));
-    Ok(found)
+    Ok(())
 }
 
 fn show(view: &mut View, key: CampaignKey, body: &str) {
@@ -155,27 +162,23 @@ fn show(view: &mut View, key: CampaignKey, body: &str) {
     }
 }
 
-/// Holds the campaigns of the timers that are due, and shows both; answers the due timers that cannot be read, and the clock.
+/// Begins, holds the campaigns of the timers that are due, and shows both; answers the due timers that cannot be read, and the
+/// clock after that.
 pub(crate) async fn hold_due(
     unit: &mut Unit,
     view: &mut View,
     limit: usize,
 ) -> Result<(Vec<Unreadable>, Clock), Failure> {
-    type Row = (TimerCore, i32, i64, String, String, String, Timestamp, Timestamp);
+    type Row = (TimerCore, i32, i64, String, String, String);
     let limit = limit_of(limit, MAX_BATCH);
-    let mut numbers: Vec<i64> = HoldDue { limit: &limit }.load(&mut *unit.connection).await?;
-    numbers.sort_unstable();
-    numbers.dedup();
-    let due: Vec<Row> = match numbers.as_slice() {
-        [] => Vec::new(),
-        campaigns => DueOf { campaigns, limit }.load(&mut *unit.connection).await?,
-    };
-    let clock = match due.as_slice() {
-        [(.., now, committed), ..] => (*now, *committed),
-        [] => clock(unit).await?,
-    };
+    let mut connection: &AsyncPgConnection = &unit.connection;
+    let hold = HoldDue { limit: &limit };
+    // Sent in this order, in one round trip.
+    let (begun, due, now): (_, diesel::QueryResult<Vec<Row>>, _) =
+        futures_util::join!(unit.begin(), hold.load(&mut connection), clock(&unit.connection));
+    begun?;
     let mut unreadable = Vec::new();
-    for (core, tried, number, tenant, id, body, _, _) in due {
+    for (core, tried, number, tenant, id, body) in due? {
         match rows::key(&tenant, &id).and_then(|key| Ok((key, core.timer()?))) {
             Ok((key, timer)) => {
                 if !view.campaigns.contains_key(&key) && !view.unreadable.contains_key(&key) {
@@ -193,7 +196,7 @@ pub(crate) async fn hold_due(
             }
         }
     }
-    Ok((unreadable, clock))
+    Ok((unreadable, now?))
 }
 
 /// Leaves these timers alone for a while.
@@ -211,23 +214,26 @@ pub(crate) async fn put_off(unit: &mut Unit, now: Timestamp, timers: &[Unreadabl
 }
 
 /// The server's clock, and the time of the last fact.
-pub(crate) async fn clock(unit: &mut Unit) -> Result<Clock, Failure> {
+pub(crate) async fn clock(mut on: &AsyncPgConnection) -> Result<Clock, Failure> {
     let asked = journal_head::table.select((lifecycle_now(), journal_head::at)).filter(journal_head::one);
-    let answer: Vec<(Timestamp, Timestamp)> = asked.load(&mut *unit.connection).await?;
+    let answer: Vec<(Timestamp, Timestamp)> = asked.load(&mut on).await?;
     answer.into_iter().next().ok_or_else(|| corrupt("the journal has no head"))
 }
 
-async fn look_up_commands(unit: &mut Unit, view: &mut View, commands: &[CommandKey]) -> Result<(), Failure> {
+async fn look_up_commands(mut on: &AsyncPgConnection, commands: &[CommandKey]) -> diesel::QueryResult<Vec<InboxRow>> {
     if commands.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let look_up = LookUpCommands {
         tenants: commands.iter().map(|command| command.tenant.as_str()).collect(),
         senders: commands.iter().map(|command| command.sender.as_str()).collect(),
         commands: commands.iter().map(|command| command.id.as_str()).collect(),
     };
-    let rows: Vec<InboxRow> = look_up.load(&mut *unit.connection).await?;
-    for row in rows {
+    look_up.load(&mut on).await
+}
+
+fn show_answers(view: &mut View, found: Vec<InboxRow>) -> Result<(), Failure> {
+    for row in found {
         let (command, entry) = row.entry()?;
         view.inbox.insert(command, entry);
     }
@@ -287,6 +293,7 @@ mod tests {
     use crate::pipeline::Pipeline;
     use crate::postgres::Postgres;
     use crate::settings::PostgresSettings;
+    use crate::unit::Begun;
     use crate::{campaign_writes, inbox_writes, migrate};
 
     struct Nobody;
@@ -337,7 +344,7 @@ mod tests {
             pipeline.flush().await?;
             Ok(looking)
         };
-        let looking = postgres.writer.run(commit).await.expect("it commits");
+        let looking = postgres.writer.run(Begun::Before, commit).await.expect("it commits");
         let view = looking.await.expect("no panic");
         assert_eq!((view.campaigns.len(), view.inbox.len()), (2, 2), "half a commit is seen");
         postgres.close().await;

@@ -5,9 +5,10 @@ use diesel::pg::Pg;
 use diesel::query_builder::{QueryFragment, QueryId};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use futures_util::FutureExt as _;
-use futures_util::future::{BoxFuture, join_all};
+use futures_util::future::join_all;
 
 use crate::failure::Failure;
+use crate::unit::Sending;
 
 /// `join_all` looks at so few futures in their order. What is more is sent once these are answered.
 const MOST: usize = 24;
@@ -22,7 +23,7 @@ type Check = Box<dyn FnOnce(usize) -> Result<(), Failure> + Send>;
 /// lock of its statements, which is handed on in order, too.
 pub(crate) struct Pipeline<'c> {
     connection: &'c AsyncPgConnection,
-    waiting: Vec<(BoxFuture<'c, diesel::QueryResult<usize>>, Check)>,
+    waiting: Vec<(Sending<'c>, Check)>,
 }
 
 impl<'c> Pipeline<'c> {

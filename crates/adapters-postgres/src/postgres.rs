@@ -15,7 +15,7 @@ use crate::pools::{Lent, Pool, pool};
 use crate::replica::Replica;
 use crate::settings::PostgresSettings;
 use crate::tls::{PRIMARY, REPLICA, Server};
-use crate::unit::{FRESH, Unit, Work, Writer, begin};
+use crate::unit::{Begun, FRESH, Unit, Work, Writer, begin};
 use crate::{migrate, partitions};
 
 /// How new a read must be.
@@ -129,7 +129,7 @@ impl Postgres {
             + Send
             + 'static,
     {
-        self.writer.run(work).await.map_err(Failure::into_port)
+        self.writer.run(Begun::Before, work).await.map_err(Failure::into_port)
     }
 }
 

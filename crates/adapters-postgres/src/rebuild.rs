@@ -191,11 +191,11 @@ async fn tell(
     if found.is_empty() {
         return Ok(Vec::new());
     }
-    let at = store::now(loading::clock(unit).await?, writer);
+    let at = store::now(loading::clock(&unit.connection).await?, writer);
     let repaired = || folded.iter().filter_map(|one| Some((&one.campaign, found.get(&one.campaign.key)?)));
     let facts: Vec<Fact> = repaired().map(|(campaign, found)| rebuild::repaired(order, at, campaign, found)).collect();
-    let Unit { connection, news, .. } = unit;
-    journal_writes::append(Pipeline::new(connection), news, &facts, None).await?;
+    let Unit { connection, ending, news, .. } = unit;
+    journal_writes::append(Pipeline::new(connection), ending, news, &facts, None).await?;
     Ok(repaired().map(|(campaign, _)| (campaign.key.clone(), campaign.version)).collect())
 }
 

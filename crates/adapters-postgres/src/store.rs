@@ -16,10 +16,11 @@ use crate::journal_writes::Appended;
 use crate::pipeline::Pipeline;
 use crate::postgres::Postgres;
 use crate::rows::limit_of;
-use crate::unit::{Unit, Writer};
+use crate::unit::{Begun, Unit, Writer};
 use crate::{campaign_writes, dead_letters, journal_writes, loading, timer_writes};
 
-/// How often a decision runs when somebody else took a campaign's id or answered a command in the meantime.
+/// How often a decision runs when somebody else took a campaign's id or answered a command in the meantime, and how many
+/// connections are tried.
 const ATTEMPTS: usize = 3;
 
 /// How many inbox entries one commit forgets.
@@ -34,11 +35,14 @@ impl Store for Postgres {
             let (writer, scope_now, decision) = (Arc::clone(&self.writer), Arc::clone(&scope), Arc::clone(&decision));
             let outcome = self
                 .writer
-                .run(async move |unit: &mut Unit| transact(unit, &writer, &scope_now, decision.as_ref()).await)
+                .run(Begun::ByWork, async move |unit: &mut Unit| {
+                    transact(unit, &writer, &scope_now, decision.as_ref()).await
+                })
                 .await;
             match outcome {
                 // Nothing could be locked of what did not exist yet; now it does, and the decision must see it.
                 Err(Failure::Taken { constraint, .. }) if appears(&constraint) && attempt < ATTEMPTS => attempt += 1,
+                Err(Failure::NotBegun(_)) if attempt < ATTEMPTS => attempt += 1,
                 Err(Failure::Taken { constraint, .. }) if constraint == CAMPAIGN_ID && names_campaigns(&scope) => {
                     return Err(PortError::Contended { what: STORE });
                 }
@@ -85,9 +89,9 @@ async fn transact(
     let mut view = View::default();
     let (unreadable, clock) = match scope {
         Scope::Campaigns { keys, commands } => {
+            let clock = loading::hold(unit, &mut view, keys, commands).await?;
             failpoints::pass(Point::StoreBegun);
-            loading::hold(unit, &mut view, keys, commands).await?;
-            (Vec::new(), loading::clock(unit).await?)
+            (Vec::new(), clock)
         }
         Scope::Due { limit } => loading::hold_due(unit, &mut view, *limit).await?,
     };
@@ -112,16 +116,12 @@ async fn apply(unit: &mut Unit, view: &View, changes: Changes) -> Result<Appende
     if !changes.letters.is_empty() {
         dead_letters::add(&mut unit.connection, &changes.letters).await?;
     }
-    let Unit { connection, numbers, news } = unit;
+    let Unit { connection, ending, numbers, news } = unit;
     let mut pipeline = Pipeline::new(connection);
     campaign_writes::write(&mut pipeline, numbers, view, &changes.campaigns).await?;
     timer_writes::write(&mut pipeline, numbers, news, &changes.timers).await?;
     inbox_writes::write(&mut pipeline, &changes.inbox).await?;
     // Last, since all commits of the store wait for each other from here on.
     let between = (!changes.inbox.is_empty()).then_some(Point::StoreInboxWritten);
-    let appended = journal_writes::append(pipeline, news, &changes.facts, between).await?;
-    if appended.first.is_some() {
-        failpoints::pass(Point::StoreLogWritten);
-    }
-    Ok(appended)
+    journal_writes::append(pipeline, ending, news, &changes.facts, between).await
 }

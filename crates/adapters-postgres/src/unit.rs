@@ -5,10 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
+use diesel::pg::Pg;
+use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::result::{DatabaseErrorKind, Error};
-use diesel_async::SimpleAsyncConnection;
+use diesel_async::{AsyncConnectionCore as _, AsyncPgConnection, SimpleAsyncConnection};
 use domain::{CampaignKey, Timestamp};
 use failpoints::Point;
+use futures_util::future::BoxFuture;
 use ports::PortError;
 use ports::journal::Position;
 use ports::wakeups::{Hint, Wakeups};
@@ -33,13 +36,91 @@ where
     type Running = Running;
 }
 
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+
+/// Who begins the transaction of a unit of work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Begun {
+    /// It is begun before the work.
+    Before,
+    /// The work does it by [`Unit::begin`], in one round trip with its first look.
+    ByWork,
+}
+
 /// What a unit of work works with.
 pub(crate) struct Unit {
     pub(crate) connection: Lent,
+    pub(crate) ending: Ending,
     /// Where the campaigns that it holds are in their table.
     pub(crate) numbers: Numbers,
     /// What the world must know once it is committed.
     pub(crate) news: News,
+}
+
+impl Unit {
+    /// Begins the transaction, without waiting for anything else: what is sent right behind it is part of it.
+    pub(crate) async fn begin(&self) -> Result<(), Failure> {
+        let mut connection: &AsyncPgConnection = &self.connection;
+        connection.batch_execute(BEGIN).await.map_err(|error| match Failure::from(error) {
+            Failure::Port(error @ PortError::Unavailable { .. }) => Failure::NotBegun(error),
+            other => other,
+        })
+    }
+}
+
+/// The end of a transaction, and whether it may have come.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Ending(Arc<AtomicBool>);
+
+impl Ending {
+    /// Whether COMMIT may have been sent.
+    fn may_be_sent(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Commits.
+    async fn commit(&self, mut connection: &AsyncPgConnection) -> Result<(), Failure> {
+        self.0.store(true, Ordering::Relaxed);
+        // PostgreSQL answers COMMIT with success when it rolled back because of an error that somebody overlooked. A
+        // statement before it in the same message fails then, and the COMMIT is not run.
+        connection.batch_execute("SELECT 1; COMMIT").await.map_err(|error| unknown(error).into())
+    }
+
+    /// Commits in one round trip with the `last` statement. `proof` is sent in between, and fails on the server unless `last`
+    /// was run: whatever becomes of `last`, sent or not, nothing is committed without it.
+    pub(crate) async fn commit_behind(
+        &self,
+        mut connection: &AsyncPgConnection,
+        last: Sending<'_>,
+        proof: Sending<'_>,
+    ) -> Result<(), Failure> {
+        self.0.store(true, Ordering::Relaxed);
+        // All three pass the lock of the connection's prepared statements, which keeps them in this order. A COMMIT that is
+        // no prepared statement would overtake one that is not known to the server yet.
+        match futures_util::join!(last, proof, connection.execute_returning_count(Commit)) {
+            (Ok(_), Ok(_), Ok(_)) => Ok(()),
+            (Ok(_), Err(error), _) | (Ok(_), Ok(_), Err(error)) => Err(unknown(error).into()),
+            // What was refused has ended the transaction. An answer that did not come says nothing.
+            (Err(error), _, _) => match Failure::from(error) {
+                Failure::Port(PortError::Unavailable { source, .. }) => Err(unknown(source).into()),
+                definite => Err(definite),
+            },
+        }
+    }
+}
+
+/// A statement that is sent when it is first asked.
+pub(crate) type Sending<'a> = BoxFuture<'a, diesel::QueryResult<usize>>;
+
+/// COMMIT as a prepared statement.
+#[derive(QueryId)]
+struct Commit;
+
+impl QueryFragment<Pg> for Commit {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> diesel::QueryResult<()> {
+        out.push_sql("COMMIT");
+        Ok(())
+    }
 }
 
 /// The numbers of campaigns.
@@ -95,7 +176,7 @@ impl Writer {
     }
 
     /// Runs `work` in one transaction and answers when that is durable.
-    pub(crate) async fn run<T, F>(self: &Arc<Self>, work: F) -> Result<T, Failure>
+    pub(crate) async fn run<T, F>(self: &Arc<Self>, begun: Begun, work: F) -> Result<T, Failure>
     where
         T: Send + 'static,
         F: for<'u> AsyncFnOnce(&'u mut Unit) -> Result<T, Failure>
@@ -104,12 +185,12 @@ impl Writer {
             + 'static,
     {
         let writer = Arc::clone(self);
-        let committing = Arc::new(AtomicBool::new(false));
-        let has_committed = Arc::clone(&committing);
-        let outcome = self.tasks.spawn(async move { writer.limited(work, &committing).await }).await;
+        let ending = Ending::default();
+        let end = ending.clone();
+        let outcome = self.tasks.spawn(async move { writer.limited(begun, work, end).await }).await;
         let outcome = outcome.unwrap_or_else(|ended| match ended.try_into_panic() {
             // It may be written: whoever runs it again is told by the inbox.
-            Ok(_) if has_committed.load(Ordering::Relaxed) => Err(unknown("a panic after COMMIT was sent").into()),
+            Ok(_) if ending.may_be_sent() => Err(unknown("a panic after COMMIT was sent").into()),
             Ok(panic) => {
                 let text = panic.downcast_ref::<&str>().map(ToString::to_string);
                 let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
@@ -123,48 +204,49 @@ impl Writer {
         outcome
     }
 
-    /// `committing` tells, however this ends, whether COMMIT may have been sent.
-    async fn limited<T, F>(&self, work: F, committing: &AtomicBool) -> Result<T, Failure>
+    /// `ending` tells, however this ends, whether COMMIT may have been sent.
+    async fn limited<T, F>(&self, begun: Begun, work: F, ending: Ending) -> Result<T, Failure>
     where
         T: Send,
         F: for<'u> AsyncFnOnce(&'u mut Unit) -> Result<T, Failure>
             + for<'u> Work<&'u mut Unit, Result<T, Failure>, Running: Send>
             + Send,
     {
-        match tokio::time::timeout(self.limit, self.transaction(work, committing)).await {
+        match tokio::time::timeout(self.limit, self.transaction(begun, work, ending.clone())).await {
             Ok(outcome) => outcome,
             // The connection went with the future; the server rolls back what it did not commit.
-            Err(elapsed) if committing.load(Ordering::Relaxed) => Err(unknown(elapsed).into()),
+            Err(elapsed) if ending.may_be_sent() => Err(unknown(elapsed).into()),
             Err(elapsed) => Err(unavailable(elapsed).into()),
         }
     }
 
-    async fn transaction<T, F>(&self, work: F, committing: &AtomicBool) -> Result<T, Failure>
+    async fn transaction<T, F>(&self, begun: Begun, work: F, ending: Ending) -> Result<T, Failure>
     where
         F: for<'u> AsyncFnOnce(&'u mut Unit) -> Result<T, Failure>
             + for<'u> Work<&'u mut Unit, Result<T, Failure>, Running: Send>
             + Send,
     {
-        let connection = begin(&self.pool, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE").await?;
-        let mut unit = Unit { connection, numbers: Numbers::new(), news: News::default() };
+        let connection = match begun {
+            Begun::Before => begin(&self.pool, BEGIN).await?,
+            Begun::ByWork => Lent::from(&self.pool).await?,
+        };
+        let mut unit = Unit { connection, ending, numbers: Numbers::new(), news: News::default() };
         let value = match work(&mut unit).await {
             Ok(value) => value,
             Err(failure) => {
                 // Without an answer the connection is closed, which rolls back as well.
-                if unit.connection.batch_execute("ROLLBACK").await.is_ok() && !matches!(failure, Failure::ReadOnly(_)) {
+                let is_over = unit.ending.may_be_sent() || matches!(failure, Failure::NotBegun(_));
+                if !is_over
+                    && unit.connection.batch_execute("ROLLBACK").await.is_ok()
+                    && !matches!(failure, Failure::ReadOnly(_))
+                {
                     unit.connection.give_back();
                 }
                 return Err(failure);
             }
         };
-        if unit.news.top.is_some() {
-            failpoints::pass(Point::StoreBeforeCommit);
-        }
-        committing.store(true, Ordering::Relaxed);
-        // PostgreSQL answers COMMIT with success when it rolled back because of an error that somebody overlooked. A
-        // statement before it in the same message fails then, and the COMMIT is not run.
-        if let Err(error) = unit.connection.batch_execute("SELECT 1; COMMIT").await {
-            return Err(unknown(error).into());
+        if !unit.ending.may_be_sent() {
+            unit.ending.commit(&unit.connection).await?;
         }
         if unit.news.top.is_some() {
             failpoints::pass(Point::StoreCommitted);
@@ -192,12 +274,13 @@ impl Writer {
                 self.failing.store(true, Ordering::Relaxed);
                 self.pool.retain(|_, _| false);
             }
-            Failure::Port(PortError::Unavailable { source, .. } | PortError::Unknown { source, .. }) => {
+            Failure::Port(PortError::Unavailable { source, .. } | PortError::Unknown { source, .. })
+            | Failure::NotBegun(PortError::Unavailable { source, .. }) => {
                 if has_no_room(source.as_ref()) {
                     self.failing.store(true, Ordering::Relaxed);
                 }
             }
-            Failure::Port(_) | Failure::Taken { .. } => {}
+            Failure::Port(_) | Failure::NotBegun(_) | Failure::Taken { .. } => {}
         }
     }
 }
@@ -236,6 +319,7 @@ mod tests {
 
     use diesel::sql_query;
     use diesel_async::RunQueryDsl;
+    use futures_util::FutureExt as _;
     use ports::wakeups::Sleeper;
     use test_servers::database::{self, FreshDatabase};
 
@@ -278,7 +362,7 @@ mod tests {
     async fn an_overlooked_error_is_never_told_as_success() {
         let (database, writer) = writer(PLENTY);
         let outcome = writer
-            .run(async move |unit: &mut Unit| {
+            .run(Begun::Before, async move |unit: &mut Unit| {
                 insert(unit, 1).await?;
                 let _ = insert(unit, 1).await;
                 Ok(())
@@ -294,7 +378,7 @@ mod tests {
         let (database, writer) = writer(PLENTY);
         database.psql("CREATE TABLE u (id integer REFERENCES t DEFERRABLE INITIALLY DEFERRED)");
         let outcome = writer
-            .run(async move |unit: &mut Unit| {
+            .run(Begun::Before, async move |unit: &mut Unit| {
                 sql_query("INSERT INTO u VALUES (7)").execute(&mut *unit.connection).await?;
                 Ok(())
             })
@@ -303,18 +387,53 @@ mod tests {
         assert!(matches!(error, PortError::Unknown { .. }), "{error:?}");
     }
 
+    /// Inserts 1, and commits behind `last`, which is to insert 2.
+    async fn commit_behind(
+        writer: &Arc<Writer>,
+        last: impl for<'c> FnOnce(&'c mut &'c AsyncPgConnection) -> Sending<'c> + Send + 'static,
+    ) -> Result<(), PortError> {
+        let work = async move |unit: &mut Unit| {
+            insert(unit, 1).await?;
+            let (mut one, mut other): (&AsyncPgConnection, _) = (&unit.connection, &*unit.connection);
+            let proof = RunQueryDsl::execute(sql_query("SELECT 1 / count(*) FROM t WHERE id = 2"), &mut other);
+            unit.ending.commit_behind(&unit.connection, last(&mut one), proof.boxed()).await
+        };
+        writer.run(Begun::Before, work).await.map_err(Failure::into_port)
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_commit_goes_with_its_last_statement_also_where_that_is_new_to_the_connection() {
+        let (database, writer) = writer(PLENTY);
+        let outcome = commit_behind(&writer, |on| sql_query("INSERT INTO t VALUES (2)").execute(on).boxed()).await;
+        outcome.expect("it is committed");
+        assert_eq!(rows(&database), "2");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn nothing_is_committed_behind_a_statement_that_was_never_sent() {
+        let (database, writer) = writer(PLENTY);
+        let unsent = || Error::SerializationError("it is no text".into());
+        let outcome = commit_behind(&writer, move |_| std::future::ready(Err(unsent())).boxed()).await;
+        let error = outcome.expect_err("it was not sent");
+        assert!(matches!(error, PortError::Refused { .. }), "{error:?}");
+        assert_eq!(rows(&database), "0");
+    }
+
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_panic_is_refused_and_leaves_nothing() {
         let (database, writer) = writer(PLENTY);
         let outcome: Result<(), _> = writer
-            .run(async move |unit: &mut Unit| {
+            .run(Begun::Before, async move |unit: &mut Unit| {
                 insert(unit, 1).await?;
                 panic!("no decision")
             })
             .await;
         let error = outcome.expect_err("it panicked").into_port();
         assert!(error.to_string().contains("no decision"), "{error}");
-        writer.run(async move |unit: &mut Unit| Ok(insert(unit, 1).await?)).await.expect("the next one goes through");
+        writer
+            .run(Begun::Before, async move |unit: &mut Unit| Ok(insert(unit, 1).await?))
+            .await
+            .expect("the next one goes through");
         assert_eq!(rows(&database), "1");
     }
 
@@ -322,7 +441,7 @@ mod tests {
     async fn a_unit_that_takes_too_long_is_given_up_before_its_commit() {
         let (database, writer) = writer(Duration::from_millis(300));
         let outcome = writer
-            .run(async move |unit: &mut Unit| {
+            .run(Begun::Before, async move |unit: &mut Unit| {
                 insert(unit, 1).await?;
                 sql_query("SELECT pg_sleep(1.5)").execute(&mut *unit.connection).await?;
                 Ok(())
@@ -330,16 +449,22 @@ mod tests {
             .await;
         let error = outcome.expect_err("its time is over").into_port();
         assert!(matches!(error, PortError::Unavailable { .. }), "{error:?}");
-        writer.run(async move |unit: &mut Unit| Ok(insert(unit, 2).await?)).await.expect("the next one goes through");
+        writer
+            .run(Begun::Before, async move |unit: &mut Unit| Ok(insert(unit, 2).await?))
+            .await
+            .expect("the next one goes through");
         assert_eq!(database.psql("SELECT id FROM t"), "2");
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_server_that_was_demoted_is_left_and_told() {
         let (database, writer) = writer(PLENTY);
-        writer.run(async move |unit: &mut Unit| Ok(insert(unit, 1).await?)).await.expect("it takes writes");
+        writer
+            .run(Begun::Before, async move |unit: &mut Unit| Ok(insert(unit, 1).await?))
+            .await
+            .expect("it takes writes");
         let outcome = writer
-            .run(async move |unit: &mut Unit| {
+            .run(Begun::Before, async move |unit: &mut Unit| {
                 sql_query("SET TRANSACTION READ ONLY").execute(&mut *unit.connection).await?;
                 Ok(insert(unit, 2).await?)
             })
@@ -358,7 +483,7 @@ mod tests {
             USING ERRCODE = 'disk_full', HINT = 'Check free disk space.'; END $$";
         for (statement, failing) in [("SELECT 1/0", false), ("SELECT nothing()", false), (full, true)] {
             let outcome = writer
-                .run(async move |unit: &mut Unit| {
+                .run(Begun::Before, async move |unit: &mut Unit| {
                     unit.connection.batch_execute(statement).await?;
                     Ok(())
                 })
@@ -374,7 +499,7 @@ mod tests {
         let settings = PostgresSettings::new(database.url().into());
         assert!(settings.idle_in_transaction < settings.statement);
         let outcome = writer
-            .run(async move |unit: &mut Unit| {
+            .run(Begun::Before, async move |unit: &mut Unit| {
                 insert(unit, 1).await?;
                 // Frozen: nothing but time makes the server end it.
                 tokio::time::sleep(settings.idle_in_transaction * 2).await;
@@ -392,7 +517,7 @@ mod tests {
         let (started, starts) = tokio::sync::oneshot::channel();
         let busy = Arc::clone(&writer);
         let caller = tokio::spawn(async move {
-            busy.run(async move |unit: &mut Unit| {
+            busy.run(Begun::Before, async move |unit: &mut Unit| {
                 insert(unit, 1).await?;
                 started.send(()).expect("the test waits");
                 sql_query("SELECT pg_sleep(0.3)").execute(&mut *unit.connection).await?;

@@ -41,13 +41,13 @@ macro_rules! points {
 points! {
     /// A batch of commands was taken from the queue; nothing was begun for it.
     CommandTaken = "command.taken",
-    /// The transaction for a scope of campaigns was begun.
+    /// The transaction for a scope of campaigns was begun, and nothing was written yet.
     StoreBegun = "store.begun",
     /// Answers were written to the inbox, within the transaction.
     StoreInboxWritten = "store.inbox_written",
-    /// Facts were written to the log, within the transaction.
+    /// Facts were written to the log, within the transaction. Not on PostgreSQL, where COMMIT goes with them.
     StoreLogWritten = "store.log_written",
-    /// Everything is written, and COMMIT comes next.
+    /// Everything is written (on PostgreSQL but for the log), and COMMIT comes next.
     StoreBeforeCommit = "store.before_commit",
     /// The commit succeeded, and nobody was told yet.
     StoreCommitted = "store.committed",

@@ -5,4 +5,5 @@ DROP TABLE leases, instances, dead_letters, inbox, timers, campaigns, journal_he
 DROP FUNCTION lifecycle_count_hour(timestamptz);
 DROP FUNCTION lifecycle_open_hours();
 DROP FUNCTION lifecycle_make_partitions(timestamptz, integer);
+DROP FUNCTION lifecycle_hold_due(bigint);
 DROP FUNCTION lifecycle_now();

@@ -138,6 +138,30 @@ CREATE INDEX timers_pending ON timers (tenant, due_at, id) WHERE state = 'PENDIN
 CREATE INDEX timers_completed ON timers (completed_at) WHERE completed_at IS NOT NULL;
 CREATE INDEX timers_failed ON timers (tenant, due_at, id) WHERE state = 'FAILED';
 
+-- Holds the campaigns of due timers, and tells both. Passes by the campaigns that another instance holds: it is at work on
+-- them. In a function, so that both looks are one round trip.
+CREATE FUNCTION lifecycle_hold_due(most bigint) RETURNS TABLE (
+    timer uuid, kind text, name text, due_at timestamptz, generation bigint, payload text, attempts integer,
+    number bigint, tenant text, campaign text, body text
+) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    mine  bigint[];
+    -- Asked once, so that the index can be used.
+    clock timestamptz := lifecycle_now();
+BEGIN
+    mine := ARRAY(
+        SELECT c.number FROM timers t JOIN campaigns c ON c.tenant = t.tenant AND c.number = t.campaign
+        WHERE t.fire_at <= clock ORDER BY t.fire_at, t.rank, t.id LIMIT most
+        FOR UPDATE OF c SKIP LOCKED);
+    -- Looks again, with a snapshot of its own: now nobody else can change these campaigns' timers.
+    RETURN QUERY
+        SELECT t.id, t.kind, t.name, t.due_at, t.generation, t.payload, t.attempts, c.number, c.tenant, c.id, c.body
+        FROM timers t JOIN campaigns c ON c.tenant = t.tenant AND c.number = t.campaign
+        WHERE t.campaign = ANY (mine) AND t.fire_at <= clock
+        ORDER BY t.fire_at, t.rank, t.id LIMIT most;
+END $$;
+
 -- Commands that were answered, and how.
 CREATE TABLE inbox (
     tenant      text        COLLATE "C" NOT NULL,

@@ -32,7 +32,7 @@ async fn a_command_is_there_as_a_whole_or_not_at_all_and_its_repetition_makes_it
 
 async fn every_point(wiring: Wiring) {
     let mut rig = Rig::start(wiring).await;
-    for (point, expected) in TABLE {
+    for (point, expected) in TABLE.into_iter().filter(|(point, _)| wiring.has(*point)) {
         let id = format!("at-{}", point.name().replace('_', "-"));
         let plan = Plan::later(&id);
         rig.arm(point, "abort");

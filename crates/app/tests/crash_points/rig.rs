@@ -21,6 +21,13 @@ pub(crate) enum Wiring {
     Servers,
 }
 
+impl Wiring {
+    /// Whether its store comes by `point`.
+    pub(crate) fn has(self, point: Point) -> bool {
+        self == Self::Embedded || point != Point::StoreLogWritten
+    }
+}
+
 /// A service with crash points.
 pub(crate) struct Rig {
     pub(crate) wiring: Wiring,

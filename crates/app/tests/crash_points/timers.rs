@@ -32,7 +32,7 @@ async fn a_timer_fires_once_wherever_its_firing_is_cut_off_in_the_file() {
 
 async fn every_point(wiring: Wiring) {
     let mut rig = Rig::start(wiring).await;
-    for (point, expected) in TABLE {
+    for (point, expected) in TABLE.into_iter().filter(|(point, _)| wiring.has(*point)) {
         let id = format!("at-{}", point.name().replace('_', "-"));
         rig.api().create(Plan::quick(&id, 0.7, 3_600.0).body()).await;
         rig.settle().await;
