@@ -2,10 +2,10 @@
 
 use std::ffi::OsStr;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use crate::interrupt::Interrupt;
-use crate::{ci, generate, setup, sh};
+use crate::{built, ci, setup, sh};
 
 /// The one argument of the bench that is about how it is built.
 const DEV: &str = "--dev";
@@ -29,10 +29,7 @@ fn run_built(profile: &str, arguments: &[impl AsRef<OsStr>]) -> Result<()> {
     if let Err(error) = setup::install_node_modules(setup::PEERS) {
         eprintln!("{error:#}; without them there are no peers to compare with");
     }
-    let bench = generate::target()?.join(profile).join(format!("lifecycle-bench{}", std::env::consts::EXE_SUFFIX));
-    if !bench.exists() {
-        bail!("there is no {}; `cargo build --workspace` makes it", bench.display());
-    }
+    let bench = built::program(profile, "lifecycle-bench")?;
     // Ctrl-C ends the bench, which stops its servers first; we wait for that.
     let _interrupt = Interrupt::catch()?;
     sh::run(sh::command(bench).args(arguments))

@@ -1,17 +1,23 @@
 //! `cargo xtask chaos`: builds the program and its tormentor, and lets faults happen (`crates/chaos`).
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use crate::interrupt::Interrupt;
-use crate::{generate, sh};
+use crate::{built, sh};
 
 /// Runs faults; `arguments` go to the command as they are. Both programs are as the tests have them: every assertion is on.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     sh::run(sh::cargo().args(["build", "--package", "lifecycle", "--package", "lifecycle-chaos"]))?;
-    let chaos = generate::target()?.join("debug").join(format!("lifecycle-chaos{}", std::env::consts::EXE_SUFFIX));
-    if !chaos.exists() {
-        bail!("there is no {}; `cargo build --workspace` makes it", chaos.display());
-    }
+    run_built(arguments)
+}
+
+/// The faults of the continuous check, with what stands in the target folder after a build of everything.
+pub(crate) fn check_with_built_binaries() -> Result<()> {
+    run_built(&[])
+}
+
+fn run_built(arguments: &[String]) -> Result<()> {
+    let chaos = built::program("debug", "lifecycle-chaos")?;
     // Ctrl-C ends it, which stops its servers first; we wait for that.
     let _interrupt = Interrupt::catch()?;
     sh::run(sh::command(chaos).args(arguments))

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use crate::{bench, fuzz, generate, sh, sim, test, tidy};
 
 /// How many runs of the simulator each change is held to; more are for who changes what it simulates.
-const CI_SEEDS: &str = "1000";
+const CI_SEEDS: &str = "10000";
 
 /// For how many seconds each change is searched, all targets side by side.
 const CI_FUZZ_SECONDS: &str = "60";
@@ -32,7 +32,7 @@ const STEPS: &[Step] = &[
     }),
     // With the features and targets of the tests, so that these and the generated documents use the same build.
     ("build", build),
-    ("simulation", || sim::run(&["--seeds".to_owned(), CI_SEEDS.to_owned()])),
+    ("simulation", || sim::check_with_built_binary(CI_SEEDS)),
     ("fuzzing", || fuzz::check_with_built_binary(CI_FUZZ_SECONDS)),
     ("generated documents", || generate::run_with_built_binary(true)),
     ("quick bench", bench::check_with_built_binaries),

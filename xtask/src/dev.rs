@@ -4,16 +4,16 @@ use anyhow::Result;
 use test_servers::shared::Servers;
 
 use crate::interrupt::Interrupt;
-use crate::{generate, sh};
+use crate::{built, sh};
 
 const DATABASE: &str = "lifecycle";
 
 pub(crate) fn run() -> Result<()> {
     sh::run(sh::cargo().args(["build", "--package", "lifecycle"]))?;
-    let binary = generate::binary()?;
+    let binary = built::program("debug", "lifecycle")?;
     // From here on Ctrl-C is for the service, which stops in order; the servers follow it.
     let _interrupt = Interrupt::catch()?;
-    let servers = Servers::kept(&generate::target()?.join("dev"))?;
+    let servers = Servers::kept(&built::target()?.join("dev"))?;
     let postgres = servers.postgres();
     postgres.make_database(DATABASE)?;
     let environment = [("DATABASE_URL", postgres.url(DATABASE)), ("REDIS_URL", servers.redis().url())];

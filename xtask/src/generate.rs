@@ -1,13 +1,13 @@
 //! `gen`: documents that are made from the code, and their check for drift.
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 use domain::lifecycle::{TRANSITIONS, mermaid};
 use domain::{Status, Trigger};
 
-use crate::sh;
+use crate::{built, sh};
 
 /// Documents that the binary prints: where they go, and what it is asked.
 const PRINTED: &[(&str, &[&str])] = &[
@@ -25,7 +25,7 @@ pub(crate) fn run(check: bool) -> Result<()> {
 
 /// The same, with the binary that stands in the target folder.
 pub(crate) fn run_with_built_binary(check: bool) -> Result<()> {
-    let binary = binary()?;
+    let binary = built::program("debug", "lifecycle")?;
     let mut stale = Vec::new();
     for (path, text) in documents(&binary)? {
         let file = sh::root().join(path);
@@ -53,28 +53,6 @@ fn documents(binary: &Path) -> Result<Vec<(&'static str, String)>> {
         documents.push((path, format!("{}\n", text.trim_end())));
     }
     Ok(documents)
-}
-
-/// The binary that `cargo build` made.
-pub(crate) fn binary() -> Result<PathBuf> {
-    let binary = target()?.join("debug").join(format!("lifecycle{}", std::env::consts::EXE_SUFFIX));
-    if !binary.exists() {
-        bail!("there is no {}; `cargo build --package lifecycle` makes it", binary.display());
-    }
-    Ok(binary)
-}
-
-/// Where cargo puts what it makes.
-pub(crate) fn target() -> Result<PathBuf> {
-    let metadata = metadata()?;
-    let target = metadata["target_directory"].as_str().context("cargo metadata names no target directory")?;
-    Ok(PathBuf::from(target))
-}
-
-/// What cargo knows of the workspace's own packages.
-pub(crate) fn metadata() -> Result<serde_json::Value> {
-    let text = sh::output(sh::cargo().args(["metadata", "--no-deps", "--format-version", "1"]))?;
-    serde_json::from_str(&text).context("cargo metadata printed something that is not JSON")
 }
 
 fn state_diagram() -> String {

@@ -2,6 +2,7 @@
 //! in `sh`.
 
 mod bench;
+mod built;
 mod chaos;
 mod ci;
 mod dev;

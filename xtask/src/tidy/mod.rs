@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{generate, sh};
+use crate::{built, sh};
 
 /// A file of the project that people write.
 struct File {
@@ -21,7 +21,7 @@ struct File {
 pub(crate) fn run() -> Result<()> {
     let root = sh::root();
     let files = files(&root)?;
-    let mut findings = layers::check(&generate::metadata()?)?;
+    let mut findings = layers::check(&built::metadata()?)?;
     for file in &files {
         findings.extend(sources::check(file));
         findings.extend(documents::check(file, &root));
