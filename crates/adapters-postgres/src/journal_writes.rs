@@ -13,11 +13,12 @@ use uuid::Uuid;
 use wire::chain::ChainRow;
 use wire::stored::StoredEntry;
 
+use crate::ending::Ending;
 use crate::failure::{Failure, corrupt};
 use crate::pipeline::Pipeline;
 use crate::rows::{int, uint};
 use crate::schema::{journal_head, statement};
-use crate::unit::{Ending, News};
+use crate::unit::News;
 
 statement! {
     /// Appends facts and moves the head, in one message.

@@ -7,6 +7,7 @@ mod campaign_writes;
 mod case_rows;
 mod connect;
 mod dead_letters;
+mod ending;
 mod failure;
 mod feed;
 mod findings;

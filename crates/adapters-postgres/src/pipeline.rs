@@ -7,8 +7,8 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 
+use crate::ending::Sending;
 use crate::failure::Failure;
-use crate::unit::Sending;
 
 /// `join_all` looks at so few futures in their order. What is more is sent once these are answered.
 const MOST: usize = 24;

@@ -5,18 +5,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-use diesel::pg::Pg;
-use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::result::{DatabaseErrorKind, Error};
-use diesel_async::{AsyncConnectionCore as _, AsyncPgConnection, SimpleAsyncConnection};
+use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
 use domain::{CampaignKey, Timestamp};
 use failpoints::Point;
-use futures_util::future::BoxFuture;
 use ports::PortError;
 use ports::journal::Position;
 use ports::wakeups::{Hint, Wakeups};
 use tokio_util::task::TaskTracker;
 
+use crate::ending::Ending;
 use crate::failure::{Failure, refused, unavailable, unknown};
 use crate::pools::{Lent, Pool};
 
@@ -65,61 +63,6 @@ impl Unit {
             Failure::Port(error @ PortError::Unavailable { .. }) => Failure::NotBegun(error),
             other => other,
         })
-    }
-}
-
-/// The end of a transaction, and whether it may have come.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Ending(Arc<AtomicBool>);
-
-impl Ending {
-    /// Whether COMMIT may have been sent.
-    fn may_be_sent(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    /// Commits.
-    async fn commit(&self, mut connection: &AsyncPgConnection) -> Result<(), Failure> {
-        self.0.store(true, Ordering::Relaxed);
-        // PostgreSQL answers COMMIT with success when it rolled back because of an error that somebody overlooked. A
-        // statement before it in the same message fails then, and the COMMIT is not run.
-        connection.batch_execute("SELECT 1; COMMIT").await.map_err(|error| unknown(error).into())
-    }
-
-    /// Commits in one round trip with the `last` statement. `proof` is sent in between, and fails on the server unless `last`
-    /// was run: whatever becomes of `last`, sent or not, nothing is committed without it.
-    pub(crate) async fn commit_behind(
-        &self,
-        mut connection: &AsyncPgConnection,
-        last: Sending<'_>,
-        proof: Sending<'_>,
-    ) -> Result<(), Failure> {
-        self.0.store(true, Ordering::Relaxed);
-        // All three pass the lock of the connection's prepared statements, which keeps them in this order. A COMMIT that is
-        // no prepared statement would overtake one that is not known to the server yet.
-        match futures_util::join!(last, proof, connection.execute_returning_count(Commit)) {
-            (Ok(_), Ok(_), Ok(_)) => Ok(()),
-            (Ok(_), Err(error), _) | (Ok(_), Ok(_), Err(error)) => Err(unknown(error).into()),
-            // What was refused has ended the transaction. An answer that did not come says nothing.
-            (Err(error), _, _) => match Failure::from(error) {
-                Failure::Port(PortError::Unavailable { source, .. }) => Err(unknown(source).into()),
-                definite => Err(definite),
-            },
-        }
-    }
-}
-
-/// A statement that is sent when it is first asked.
-pub(crate) type Sending<'a> = BoxFuture<'a, diesel::QueryResult<usize>>;
-
-/// COMMIT as a prepared statement.
-#[derive(QueryId)]
-struct Commit;
-
-impl QueryFragment<Pg> for Commit {
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> diesel::QueryResult<()> {
-        out.push_sql("COMMIT");
-        Ok(())
     }
 }
 
@@ -325,6 +268,7 @@ mod tests {
 
     use super::*;
     use crate::connect::{Connector, Role};
+    use crate::ending::Sending;
     use crate::pools::pool;
     use crate::settings::PostgresSettings;
     use crate::tls::{PRIMARY, Server};

@@ -1,7 +1,7 @@
 //! The two directions of one connection.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -19,8 +19,6 @@ const PIECE: usize = 16 * 1024;
 /// What both directions of a connection know.
 #[derive(Default)]
 struct Fate {
-    /// A commit is under way whose answer is lost, or comes late.
-    marked: AtomicBool,
     passed: AtomicU64,
 }
 
@@ -51,7 +49,7 @@ async fn pass(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, way: Way, link: &Li
         let length = from.read(&mut piece).await?;
         // An end travels as data does.
         match way {
-            Way::Up => link.up(fate, &piece[..length], &mut finder).await?,
+            Way::Up => link.up(fate, &piece[..length]).await?,
             Way::Down => link.down(fate, &piece[..length], &mut finder).await?,
         }
         if length == 0 {
@@ -63,14 +61,8 @@ async fn pass(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, way: Way, link: &Li
 
 impl Link {
     /// Returns when `piece` may go up.
-    async fn up(&self, fate: &Fate, piece: &[u8], finder: &mut Finder) -> io::Result<()> {
-        let commits = finder.finds(piece);
+    async fn up(&self, fate: &Fate, piece: &[u8]) -> io::Result<()> {
         let mode = *self.mode.borrow();
-        match mode {
-            Mode::LoseCommits(percent) if commits && self.happens(percent) => fate.mark(),
-            Mode::HoldCommits(_) if commits => fate.mark(),
-            _ => {}
-        }
         until_passable(&self.mode, Mode::swallows_up).await;
         fate.delay(mode, piece).await
     }
@@ -80,23 +72,22 @@ impl Link {
         let committed = finder.finds(piece);
         until_passable(&self.mode, Mode::swallows_down).await;
         let mode = *self.mode.borrow();
-        if committed && fate.marked.swap(false, Ordering::Relaxed) {
-            self.commits.fetch_add(1, Ordering::Relaxed);
-            if let Mode::HoldCommits(time) = mode {
-                sleep(time).await;
-            } else {
+        match mode {
+            Mode::LoseCommits(percent) if committed && self.happens(percent) => {
+                self.commits.fetch_add(1, Ordering::Relaxed);
                 return Err(cut());
             }
+            Mode::HoldCommits(time) if committed => {
+                self.commits.fetch_add(1, Ordering::Relaxed);
+                sleep(time).await;
+            }
+            _ => {}
         }
         fate.delay(mode, piece).await
     }
 }
 
 impl Fate {
-    fn mark(&self) {
-        self.marked.store(true, Ordering::Relaxed);
-    }
-
     async fn delay(&self, mode: Mode, piece: &[u8]) -> io::Result<()> {
         let length = piece.len() as u64;
         let passed = self.passed.fetch_add(length, Ordering::Relaxed) + length;

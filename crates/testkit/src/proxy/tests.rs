@@ -6,6 +6,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
+use super::commit::COMMITTED;
 use super::{Mode, Proxy};
 
 /// Longer than anything takes that happens at all.
@@ -108,12 +109,12 @@ async fn the_answer_to_a_commit_is_lost_and_no_other() {
     proxy.set(Mode::LoseCommits(100));
     let mut stream = connect(&proxy).await;
     echo(&mut stream, b"SELECT 1\0").await.expect("it passes");
-    echo(&mut stream, b"SELECT 1; COMMIT\0").await.expect_err("it is cut off");
+    echo(&mut stream, COMMITTED).await.expect_err("it is cut off");
     assert_eq!(proxy.commits(), 1);
     proxy.set(Mode::HoldCommits(Duration::from_millis(200)));
     let mut stream = connect(&proxy).await;
-    stream.write_all(b"SELECT 1; COMMIT\0").await.expect("it is taken");
-    hear(&mut stream, b"SELECT 1; COMMIT\0").await.expect("it comes late");
+    stream.write_all(COMMITTED).await.expect("it is taken");
+    hear(&mut stream, COMMITTED).await.expect("it comes late");
     assert_eq!(proxy.commits(), 2);
 }
 
