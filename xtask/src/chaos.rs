@@ -8,15 +8,6 @@ use crate::{built, sh};
 /// Runs faults; `arguments` go to the command as they are. Both programs are as the tests have them: every assertion is on.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     sh::run(sh::cargo().args(["build", "--package", "lifecycle", "--package", "lifecycle-chaos"]))?;
-    run_built(arguments)
-}
-
-/// The faults of the continuous check, with what stands in the target folder after a build of everything.
-pub(crate) fn check_with_built_binaries() -> Result<()> {
-    run_built(&[])
-}
-
-fn run_built(arguments: &[String]) -> Result<()> {
     let chaos = built::program("debug", "lifecycle-chaos")?;
     // Ctrl-C ends it, which stops its servers first; we wait for that.
     let _interrupt = Interrupt::catch()?;

@@ -114,13 +114,15 @@ pub(crate) fn bare_xadd_single() -> Named {
     named("ingest", "baseline: bare XADD, one by one on 50 connections", PER_SECOND)
 }
 
-/// Connections that pages are asked for on, and single creates sent on.
+/// Connections that single creates are sent on.
 pub(crate) const API_CONNECTIONS: usize = 32;
+/// Connections that pages are asked for on: with both cores busy, more of them would only wait for each other.
+pub(crate) const GET_CONNECTIONS: usize = 16;
 pub(crate) const GET_ONE: &str = "GET one";
 
 /// What is asked for as often as it is answered.
 pub(crate) fn get_rate(page: &str) -> Named {
-    named("api", format!("{page}, {API_CONNECTIONS} connections"), PER_SECOND)
+    named("api", format!("{page}, {GET_CONNECTIONS} connections"), PER_SECOND)
 }
 
 pub(crate) fn get_latency(page: &str, which: &str) -> Named {

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use crate::bench::Bench;
 use crate::load::{Answered, Generator, arguments};
 use crate::process::{Program, Service};
-use crate::readings::{self, API_CONNECTIONS as CONNECTIONS, GET_ONE, P50, P99};
+use crate::readings::{self, API_CONNECTIONS as CONNECTIONS, GET_CONNECTIONS, GET_ONE, P50, P99};
 use crate::report::Report;
 use crate::seed;
 
@@ -60,7 +60,7 @@ async fn get(
         "--token",
         service.token,
         "--connections",
-        CONNECTIONS,
+        GET_CONNECTIONS,
         "--seconds",
         seconds,
         "--rate",
