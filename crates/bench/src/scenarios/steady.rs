@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::baselines::sql;
 use crate::bench::Bench;
 use crate::latency::Percentiles;
 use crate::load::{Generator, Heard, arguments};
@@ -14,10 +15,20 @@ use crate::scenarios::firings::Firings;
 use crate::seed;
 use crate::servers::Place;
 
+/// How many transitions tell what one takes.
+const BARE: usize = 2_000;
+
 /// What a start of a campaign is called on the stream.
 pub(super) const STARTED: &str = "campaign.status.changed";
 
 pub(crate) async fn run(bench: &Bench) -> Result<()> {
+    for run in 1..=bench.scale.runs {
+        bench.report.progress(&format!("steady {run}/{}: bare SQL", bench.scale.runs));
+        let place = bench.servers().fresh()?;
+        let rate = Box::pin(sql::one_by_one(&place.database_url(), BARE, 1)).await?;
+        let name = "baseline: bare SQL, one transition after the other on one connection, mean";
+        bench.report.add("steady", name, "ms", 1_000.0 / rate);
+    }
     for &rate in bench.scale.rates {
         for run in 1..=bench.scale.runs {
             let progress = format!("steady {run}/{}: {rate} timers/s", bench.scale.runs);
