@@ -110,7 +110,16 @@ pub(crate) fn run(rig: &mut Rig, fault: &Fault, profile: Profile, seed: u64, run
         ran.took_seconds = begun.elapsed().as_secs_f64();
         return Ok(ran);
     }
-    let mut scene = Scene { rig, profile, chance: Chance::new(seed), run, findings: Vec::new(), notes: Vec::new() };
+    let mut scene = Scene {
+        rig,
+        profile,
+        chance: Chance::new(seed),
+        run,
+        commands: &mut load.commands,
+        journals: &folder,
+        findings: Vec::new(),
+        notes: Vec::new(),
+    };
     (fault.strike)(&mut scene)?;
     let over = now_millis();
     (ran.findings, ran.notes) = (scene.findings, scene.notes);

@@ -36,7 +36,7 @@ pub(super) const OF_THE_HEAD: Fault = Fault {
     number: 27,
     name: "all-writers-busy",
     what: "another session holds the row that every commit takes, for 5 s: no connection for writing is free",
-    strike: |scene| hold(scene, "SELECT FROM journal_head FOR UPDATE", 5),
+    strike: |scene| hold_head(scene, 5),
     limits: USUAL,
     needs: None,
 };
@@ -64,6 +64,11 @@ pub(super) const OF_A_SNAPSHOT: Fault = Fault {
     limits: Limits { served_percent: Some(80), timers: Some(Duration::from_secs(1)), ..USUAL },
     needs: None,
 };
+
+/// Holds the row that every commit takes.
+pub(super) fn hold_head(scene: &Scene<'_>, seconds: u64) -> Result<()> {
+    hold(scene, "SELECT FROM journal_head FOR UPDATE", seconds)
+}
 
 fn hold(scene: &Scene<'_>, lock: &str, seconds: u64) -> Result<()> {
     ended(scene.rig.sql_beside(&format!("BEGIN; {lock}; SELECT pg_sleep({seconds}); COMMIT")))

@@ -1,6 +1,7 @@
 //! The faults: one idea a file, and here the table of all of them, with the numbers of the fault matrix.
 
 mod backends_terminated;
+mod burst;
 mod clocks;
 mod commit_answers;
 mod commit_wait_cancelled;
@@ -10,7 +11,9 @@ mod instance_killed;
 mod instance_out_of_memory;
 mod instances_all_killed;
 mod locks_held;
+mod months_detached;
 mod no_file_handles;
+mod one_hot_campaign;
 mod poison;
 mod postgres_failover;
 mod postgres_left_behind;
@@ -186,10 +189,10 @@ pub(crate) const ROWS: &[Row] = &[
     Row::Run(clocks::OF_INSTANCES),
     Row::Run(clocks::OF_THE_DATABASE),
     Row::Elsewhere { number: 39, name: "summer-time", test: "crates/wire/src/time.rs: times are UTC instants only" },
-    Row::NotRun { number: 40, name: "burst", why: "this load has one rate; it is left to tests of overload" },
+    Row::Run(burst::FAULT),
     Row::Run(poison::FAULT),
-    Row::NotRun { number: 42, name: "one-hot-campaign", why: "this load is spread evenly" },
-    Row::Elsewhere { number: 43, name: "months-detached", test: "crates/adapters-postgres/tests/reads/months.rs" },
+    Row::Run(one_hot_campaign::FAULT),
+    Row::Run(months_detached::FAULT),
     Row::Run(slow_readers::FAULT),
     Row::NotRun {
         number: 45,
