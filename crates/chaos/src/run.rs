@@ -148,6 +148,10 @@ pub(crate) fn run(rig: &mut Rig, fault: &Fault, profile: Profile, seed: u64, run
     ran.figures = judgement.figures;
     ran.findings.extend(judgement.findings);
     limits.check(&mut ran);
+    if limits.http_slower.is_some() {
+        ran.notes
+            .push(format!("HTTP p99: {} ms before, {} ms during it", ran.http_p99_before_ms, ran.http_p99_during_ms));
+    }
     if !ran.findings.is_empty() {
         ran.notes.extend([settled, read, watched]);
     }

@@ -9,6 +9,11 @@ use super::{Fault, Limits, USUAL};
 use crate::interrupt::{pause, wait};
 use crate::scene::Scene;
 
+/// Commands are committed in batches, one after the other: one about the locked campaign makes the others of its batch fail
+/// with it, and those of the next wait. A batch waits for up to two locks, the row's queue and the row, each for
+/// `lock_timeout` (500 ms); a call waits for the batch before its own, and its own.
+const WAITS: Duration = Duration::from_secs(2);
+
 pub(super) const OF_A_CAMPAIGN: Fault = Fault {
     number: 24,
     name: "campaign-locked",
@@ -18,8 +23,7 @@ pub(super) const OF_A_CAMPAIGN: Fault = Fault {
         let seconds = scene.profile.fault.as_secs();
         hold(scene, &format!("SELECT FROM campaigns WHERE id = '{campaign}' FOR UPDATE"), seconds)
     },
-    // Calls about the one campaign are fewer than one in a hundred.
-    limits: Limits { served_percent: Some(80), http_unaffected: true, ..USUAL },
+    limits: Limits { served_percent: Some(80), http_slower: Some(WAITS), ..USUAL },
     needs: None,
 };
 
