@@ -6,6 +6,7 @@ mod clocks;
 mod commit_answers;
 mod commit_wait_cancelled;
 mod connect_storm;
+mod disk_full;
 mod inbound_destroyed;
 mod instance_frozen;
 mod instance_killed;
@@ -131,15 +132,13 @@ pub(crate) enum Row {
     Run(Fault),
     /// By tests of its own.
     Elsewhere { number: u8, name: &'static str, test: &'static str },
-    /// By nothing of this command, and why.
-    NotRun { number: u8, name: &'static str, why: &'static str },
 }
 
 impl Row {
     pub(crate) fn number(&self) -> u8 {
         match self {
             Self::Run(fault) => fault.number,
-            Self::Elsewhere { number, .. } | Self::NotRun { number, .. } => *number,
+            Self::Elsewhere { number, .. } => *number,
         }
     }
 }
@@ -174,7 +173,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row::Run(postgres_left_behind::FAULT),
     Row::Run(commit_wait_cancelled::FAULT),
     Row::Run(standby_as_primary::FAULT),
-    Row::NotRun { number: 22, name: "disk-full", why: "the data folder would need a small file system of its own" },
+    Row::Run(disk_full::FAULT),
     Row::Run(slow_flushes::FAULT),
     Row::Run(locks_held::OF_A_CAMPAIGN),
     Row::Run(locks_held::OF_THE_LOG),
