@@ -1,7 +1,7 @@
 //! What the load writes down, outside of the system under test: one JSON object a line.
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, BufWriter, Write as _};
+use std::io::{BufWriter, Write as _};
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
@@ -27,6 +27,9 @@ pub(crate) enum Outcome {
     /// Nobody knows: no answer, or one that says to come again.
     Unknown,
 }
+
+/// What follows the status of an answer that says to come again, and not when.
+pub(crate) const NO_HINT: &str = " without Retry-After";
 
 /// One attempt of a command.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -99,8 +102,9 @@ impl Journal {
     }
 }
 
-/// All lines of a journal.
+/// All lines of a journal; one that is being written is none yet.
 pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
-    let file = File::open(path).with_context(|| format!("{} cannot be read", path.display()))?;
-    BufReader::new(file).lines().map(|line| Ok(serde_json::from_str(&line?)?)).collect()
+    let text = std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+    whole.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
 }

@@ -172,9 +172,7 @@ fn keep(arguments: &Arguments, rig: &Rig, name: &str, ran: &Ran) -> Result<()> {
 fn chosen(arguments: &Arguments) -> Result<Vec<&'static Row>> {
     let named = |row: &&Row| match row {
         Row::Run(fault) => arguments.faults.iter().any(|f| f == fault.name || f.parse() == Ok(fault.number)),
-        Row::Elsewhere { number, .. } | Row::NotRun { number, .. } => {
-            arguments.faults.iter().any(|f| f.parse() == Ok(*number))
-        }
+        Row::Elsewhere { number, .. } => arguments.faults.iter().any(|f| f.parse() == Ok(*number)),
     };
     if arguments.faults.is_empty() {
         return Ok(ROWS.iter().filter(|row| arguments.full || IN_CI.contains(&row.number())).collect());

@@ -24,7 +24,7 @@ pub(crate) struct Report {
     commit: String,
     took_seconds: f64,
     runs: Vec<Ran>,
-    /// Rows that others cover, or nobody.
+    /// Rows that others cover, or that this machine cannot do.
     covered: Vec<Covered>,
     /// Runs that came to no end.
     failed: Vec<Failed>,
@@ -92,7 +92,6 @@ impl Report {
         let (number, name, how) = match row {
             Row::Run(_) => return,
             Row::Elsewhere { number, name, test } => (*number, *name, format!("covered by {test}")),
-            Row::NotRun { number, name, why } => (*number, *name, format!("not run: {why}")),
         };
         self.told(number, name, how);
     }
@@ -186,7 +185,6 @@ pub(crate) fn list() {
         match row {
             Row::Run(fault) => println!("{:>2} {mark} {:<24} {}", fault.number, fault.name, fault.what),
             Row::Elsewhere { number, name, test } => println!("{number:>2} {mark} {name:<24} covered by {test}"),
-            Row::NotRun { number, name, why } => println!("{number:>2} {mark} {name:<24} not run: {why}"),
         }
     }
 }

@@ -110,7 +110,16 @@ pub(crate) fn run(rig: &mut Rig, fault: &Fault, profile: Profile, seed: u64, run
         ran.took_seconds = begun.elapsed().as_secs_f64();
         return Ok(ran);
     }
-    let mut scene = Scene { rig, profile, chance: Chance::new(seed), run, findings: Vec::new(), notes: Vec::new() };
+    let mut scene = Scene {
+        rig,
+        profile,
+        chance: Chance::new(seed),
+        run,
+        commands: &mut load.commands,
+        journals: &folder,
+        findings: Vec::new(),
+        notes: Vec::new(),
+    };
     (fault.strike)(&mut scene)?;
     let over = now_millis();
     (ran.findings, ran.notes) = (scene.findings, scene.notes);
@@ -139,6 +148,10 @@ pub(crate) fn run(rig: &mut Rig, fault: &Fault, profile: Profile, seed: u64, run
     ran.figures = judgement.figures;
     ran.findings.extend(judgement.findings);
     limits.check(&mut ran);
+    if limits.http_slower.is_some() {
+        ran.notes
+            .push(format!("HTTP p99: {} ms before, {} ms during it", ran.http_p99_before_ms, ran.http_p99_during_ms));
+    }
     if !ran.findings.is_empty() {
         ran.notes.extend([settled, read, watched]);
     }

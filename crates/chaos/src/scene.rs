@@ -1,11 +1,13 @@
 //! Where a fault happens: the rig under load, the time it has, chance from the seed, and what it notes.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
 
 use crate::interrupt::{pause, wait};
-use crate::load::{CAMPAIGNS, hot};
+use crate::journal::{self, Attempt};
+use crate::load::{CAMPAIGNS, Generator, hot};
 use crate::oracles::Finding;
 use crate::rig::{Instance, Rig};
 
@@ -14,17 +16,27 @@ use crate::rig::{Instance, Rig};
 pub(crate) struct Profile {
     pub(crate) steady: Duration,
     pub(crate) fault: Duration,
+    /// Of a load that is too much.
+    pub(crate) burst: Duration,
     /// At most.
     pub(crate) heal: Duration,
 }
 
 /// For every change.
-pub(crate) const CI: Profile =
-    Profile { steady: Duration::from_secs(5), fault: Duration::from_secs(10), heal: Duration::from_secs(10) };
+pub(crate) const CI: Profile = Profile {
+    steady: Duration::from_secs(5),
+    fault: Duration::from_secs(10),
+    burst: Duration::from_secs(10),
+    heal: Duration::from_secs(10),
+};
 
 /// Before a release.
-pub(crate) const FULL: Profile =
-    Profile { steady: Duration::from_secs(15), fault: Duration::from_secs(20), heal: Duration::from_secs(30) };
+pub(crate) const FULL: Profile = Profile {
+    steady: Duration::from_secs(15),
+    fault: Duration::from_secs(20),
+    burst: Duration::from_mins(1),
+    heal: Duration::from_secs(30),
+};
 
 /// Numbers from a seed (splitmix64).
 pub(crate) struct Chance(u64);
@@ -61,6 +73,10 @@ pub(crate) struct Scene<'a> {
     pub(crate) chance: Chance,
     /// What every id of this run begins with.
     pub(crate) run: &'a str,
+    /// The senders, which do what they are told.
+    pub(crate) commands: &'a mut Generator,
+    /// Where the load writes its journals.
+    pub(crate) journals: &'a Path,
     /// What the fault itself found.
     pub(crate) findings: Vec<Finding>,
     /// What it has to tell.
@@ -78,6 +94,11 @@ impl Scene<'_> {
         if !holds {
             self.findings.push(Finding { oracle: "extra", text: otherwise.into() });
         }
+    }
+
+    /// What the senders were told so far.
+    pub(crate) fn attempts(&self) -> Result<Vec<Attempt>> {
+        journal::read(&self.journals.join("commands"))
     }
 
     pub(crate) fn note(&mut self, text: impl Into<String>) {

@@ -9,6 +9,11 @@ use super::{Fault, Limits, USUAL};
 use crate::interrupt::{pause, wait};
 use crate::scene::Scene;
 
+/// Commands are committed in batches, one after the other: one about the locked campaign makes the others of its batch fail
+/// with it, and those of the next wait. A batch waits for up to two locks, the row's queue and the row, each for
+/// `lock_timeout` (500 ms); a call waits for the batch before its own, and its own.
+const WAITS: Duration = Duration::from_secs(2);
+
 pub(super) const OF_A_CAMPAIGN: Fault = Fault {
     number: 24,
     name: "campaign-locked",
@@ -18,8 +23,7 @@ pub(super) const OF_A_CAMPAIGN: Fault = Fault {
         let seconds = scene.profile.fault.as_secs();
         hold(scene, &format!("SELECT FROM campaigns WHERE id = '{campaign}' FOR UPDATE"), seconds)
     },
-    // Calls about the one campaign are fewer than one in a hundred.
-    limits: Limits { served_percent: Some(80), http_unaffected: true, ..USUAL },
+    limits: Limits { served_percent: Some(80), http_slower: Some(WAITS), ..USUAL },
     needs: None,
 };
 
@@ -36,7 +40,7 @@ pub(super) const OF_THE_HEAD: Fault = Fault {
     number: 27,
     name: "all-writers-busy",
     what: "another session holds the row that every commit takes, for 5 s: no connection for writing is free",
-    strike: |scene| hold(scene, "SELECT FROM journal_head FOR UPDATE", 5),
+    strike: |scene| hold_head(scene, 5),
     limits: USUAL,
     needs: None,
 };
@@ -64,6 +68,11 @@ pub(super) const OF_A_SNAPSHOT: Fault = Fault {
     limits: Limits { served_percent: Some(80), timers: Some(Duration::from_secs(1)), ..USUAL },
     needs: None,
 };
+
+/// Holds the row that every commit takes.
+pub(super) fn hold_head(scene: &Scene<'_>, seconds: u64) -> Result<()> {
+    hold(scene, "SELECT FROM journal_head FOR UPDATE", seconds)
+}
 
 fn hold(scene: &Scene<'_>, lock: &str, seconds: u64) -> Result<()> {
     ended(scene.rig.sql_beside(&format!("BEGIN; {lock}; SELECT pg_sleep({seconds}); COMMIT")))

@@ -1,4 +1,4 @@
-//! The senders: one command each 1/60 s, whatever becomes of the others. One without an answer is sent again with the
+//! The senders: one command each 1/60 s, or as often as they are told, whatever becomes of the others. One without an answer is sent again with the
 //! same key until there is one, as producers are asked to do.
 
 use std::cell::RefCell;
@@ -13,12 +13,12 @@ use serde_json::json;
 use testkit::{Plan, now_millis};
 use tokio::sync::Mutex;
 use tokio::task::{JoinSet, LocalSet};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout_at};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep, timeout_at};
 
 use super::plan::{self, CAMPAIGNS, Op, RATE};
 use super::resp::Redis;
 use super::{Orders, say};
-use crate::journal::{Attempt, Journal, Outcome, Via};
+use crate::journal::{Attempt, Journal, NO_HINT, Outcome, Via};
 
 /// How long a call may take.
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -70,15 +70,21 @@ pub(super) async fn run(arguments: Arguments) -> Result<()> {
 
 async fn work(sender: Rc<Sender>) -> Result<()> {
     let mut orders = Orders::new();
-    let mut tick = interval(Duration::from_secs(1) / RATE);
-    // What a busy machine made us miss is made up for.
-    tick.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    let (mut tick, mut crowd) = (ticks(RATE), 0);
     let (mut open, mut n) = (JoinSet::new(), 0);
     let order = loop {
         tokio::select! {
-            order = orders.next() => break order?,
+            order = orders.next() => {
+                let order = order?;
+                match order.split_once(' ') {
+                    Some(("rate", rate)) => tick = ticks(rate.parse()?),
+                    Some(("crowd", percent)) => crowd = percent.parse()?,
+                    _ => break order,
+                }
+                say("done");
+            }
             _ = tick.tick() => {
-                let op = plan::op(&sender.arguments.run, n);
+                let op = plan::op(&sender.arguments.run, n, crowd);
                 if op.via == Via::Redis {
                     sender.events.borrow_mut().push(op.clone());
                 }
@@ -101,6 +107,14 @@ async fn work(sender: Rc<Sender>) -> Result<()> {
         say(&format!("{} sent again", sender.append_all().await?));
     }
     Ok(())
+}
+
+/// So many a second.
+fn ticks(rate: u32) -> Interval {
+    let mut ticks = interval(Duration::from_secs(1) / rate.max(1));
+    // What a busy machine made us miss is made up for.
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    ticks
 }
 
 impl Sender {
@@ -161,19 +175,21 @@ impl Sender {
                 .header("content-type", "application/json")
                 .body(body.to_owned());
             let answer = request.send().await?;
-            let status = answer.status();
+            let (status, hint) = (answer.status(), answer.headers().contains_key("retry-after"));
             // An answer that is cut off is none.
             answer.bytes().await?;
-            anyhow::Ok(status)
+            anyhow::Ok((status, hint))
         };
         match called.await {
-            Ok(status) => {
-                let outcome = match status.as_u16() {
+            Ok((status, hint)) => {
+                let status = status.as_u16();
+                let outcome = match status {
                     200..=299 => Outcome::Ok,
                     429 | 500.. => Outcome::Unknown,
                     _ => Outcome::Rejected,
                 };
-                (outcome, status.as_u16().to_string())
+                let lacks_hint = matches!(status, 429 | 503) && !hint;
+                (outcome, if lacks_hint { format!("{status}{NO_HINT}") } else { status.to_string() })
             }
             Err(error) => (Outcome::Unknown, format!("{error:#}")),
         }

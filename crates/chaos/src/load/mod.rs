@@ -7,7 +7,7 @@ mod read;
 mod resp;
 mod watch;
 
-pub(crate) use plan::{CAMPAIGNS, hot};
+pub(crate) use plan::{CAMPAIGNS, RATE, hot};
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};

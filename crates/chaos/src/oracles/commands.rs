@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{Facts, Judgement};
-use crate::journal::{Outcome, Via};
+use crate::journal::{NO_HINT, Outcome, Via};
 
 pub(super) fn judge(facts: &Facts, judgement: &mut Judgement) {
     // How often each command made a step.
@@ -53,9 +53,10 @@ fn worst(facts: &Facts) -> i64 {
     waited.max().unwrap_or_default()
 }
 
-/// Where the service cannot answer it says 503, and nothing else of that kind.
+/// Where the service cannot answer it says 503, and when to come again, and nothing else of that kind.
 fn strange(facts: &Facts) -> Vec<String> {
-    let is_strange = |said: &str| said.parse::<u16>().is_ok_and(|status| status >= 500 && status != 503);
+    let is_strange =
+        |said: &str| said.ends_with(NO_HINT) || said.parse::<u16>().is_ok_and(|status| status >= 500 && status != 503);
     let strange = facts.attempts.iter().filter(|attempt| is_strange(&attempt.said));
     strange.map(|attempt| format!("{} for {}", attempt.said, attempt.key)).collect()
 }

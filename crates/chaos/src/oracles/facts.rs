@@ -66,16 +66,21 @@ impl Facts {
 
     /// How long 99 of 100 answers over HTTP took at most, of those asked for between two instants.
     pub(crate) fn http_p99(&self, begin: i64, end: i64) -> i64 {
-        let asked = self.attempts.iter().filter(|a| a.via == Via::Http && (begin..end).contains(&a.sent));
-        let mut took: Vec<i64> = asked.map(|attempt| attempt.answered - attempt.sent).collect();
-        took.sort_unstable();
-        took.get((took.len() * 99).saturating_sub(1) / 100).copied().unwrap_or_default()
+        http_p99(self.attempts.iter().filter(|attempt| (begin..end).contains(&attempt.sent)))
     }
 
     /// Answers a second between two instants, in milliseconds since 1970.
     pub(crate) fn rate(&self, begin: i64, end: i64) -> f64 {
         rate(&self.attempts, begin, end)
     }
+}
+
+/// How long 99 of 100 answers over HTTP took at most, among `attempts`.
+pub(crate) fn http_p99<'a>(attempts: impl Iterator<Item = &'a Attempt>) -> i64 {
+    let of_http = attempts.filter(|attempt| attempt.via == Via::Http);
+    let mut took: Vec<i64> = of_http.map(|attempt| attempt.answered - attempt.sent).collect();
+    took.sort_unstable();
+    took.get((took.len() * 99).saturating_sub(1) / 100).copied().unwrap_or_default()
 }
 
 /// Commands that were answered with yes, a second.

@@ -10,7 +10,7 @@ mod streams;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use facts::{Facts, rate};
+pub(crate) use facts::{Facts, http_p99, rate};
 pub(crate) use hygiene::{Baseline, inbound_left};
 
 use anyhow::Result;

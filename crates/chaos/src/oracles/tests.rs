@@ -125,17 +125,22 @@ fn a_command_of_which_nobody_knows_is_found() {
 }
 
 #[test]
-fn an_error_that_is_no_outcome_is_found() {
-    let attempt = Attempt {
+fn an_error_that_is_no_outcome_is_found_and_so_is_one_that_does_not_say_when_to_come_again() {
+    let attempt = |said: &str| Attempt {
         key: "r-k0".to_owned(),
         via: Via::Http,
         campaign: "r-c000".to_owned(),
         sent: 0,
         answered: 1,
         outcome: Outcome::Unknown,
-        said: "500".to_owned(),
+        said: said.to_owned(),
     };
-    assert_eq!(found(|facts| facts.attempts.push(attempt)), ["HTTP"]);
+    for said in ["500", "503 without Retry-After", "429 without Retry-After"] {
+        assert_eq!(found(|facts| facts.attempts.push(attempt(said))), ["HTTP"], "{said}");
+    }
+    for said in ["503", "429"] {
+        assert!(found(|facts| facts.attempts.push(attempt(said))).is_empty(), "{said}");
+    }
 }
 
 #[test]

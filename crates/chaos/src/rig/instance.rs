@@ -37,6 +37,7 @@ pub(crate) struct Instance {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Holdings {
     pub(crate) memory_kib: u64,
+    /// Beside the connections of callers, which go to whom the balancer chooses.
     pub(crate) files: u64,
 }
 
@@ -175,7 +176,10 @@ impl Instance {
         let status = std::fs::read_to_string(process.join("status"))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
         let memory_kib = line.trim_end_matches("kB").trim().parse()?;
-        Ok(Holdings { memory_kib, files: std::fs::read_dir(process.join("fd"))?.count() as u64 })
+        let files = std::fs::read_dir(process.join("fd"))?.count() as u64;
+        let port = self.address.context("it does not listen")?.port();
+        let callers = callers(&std::fs::read_to_string(process.join("net/tcp"))?, port);
+        Ok(Holdings { memory_kib, files: files.saturating_sub(callers) })
     }
 
     /// What it wrote since it was started.
@@ -208,9 +212,38 @@ impl Drop for Instance {
     }
 }
 
+/// How many connections to `port` are open at both ends, by the system's table of them. One whose caller has gone and that
+/// is still held does not count.
+fn callers(table: &str, port: u16) -> u64 {
+    const ESTABLISHED: &str = "01";
+    let port = format!(":{port:04X}");
+    let is_one = |line: &&str| {
+        let mut words = line.split_whitespace();
+        words.nth(1).is_some_and(|local| local.ends_with(&port)) && words.nth(1) == Some(ESTABLISHED)
+    };
+    table.lines().filter(is_one).count() as u64
+}
+
 /// Where the service says that it listens, in the line of its log that says that it is ready.
 fn address_in(log: &str) -> Option<SocketAddr> {
     let line = log.lines().rfind(|line| line.contains("ready"))?;
     let (_, rest) = line.split_once("http://")?;
     rest.split(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | ':'))).next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn callers_are_those_who_are_still_there() {
+        let table = "  sl  local_address rem_address   st tx_queue rx_queue\n\
+                        0: 0100007F:1F90 00000000:0000 0A 00000000:00000000\n\
+                        1: 0100007F:1F90 0100007F:C001 01 00000000:00000000\n\
+                        2: 0100007F:1F90 0100007F:C002 08 00000000:00000000\n\
+                        3: 0100007F:C001 0100007F:1F90 01 00000000:00000000\n";
+        assert_eq!(callers(table, 8080), 1);
+        assert_eq!(callers(table, 0xC001), 1);
+        assert_eq!(callers(table, 80), 0);
+    }
 }
