@@ -17,21 +17,28 @@ use crate::rows::{self, JournalRow, TimerCore, TimerProgress, limit_of};
 use crate::schema::{journal_head, statement, timers};
 
 statement! {
-    // Each half ends by itself: without that, a page would read everything that comes after it.
+    // Each half ends by itself, and the log is read from one campaign to the next along its index: where the planner knows the
+    // key after which a page begins, it takes nearly nothing to come after it, and sorts all the rest of the log for every page.
     KeysAfter<'a> {
+        log_tenant: &'a str as Text,
+        log_campaign: &'a str as Text,
         tenant: &'a str as Text,
         id: &'a str as Text,
         limit: i64 as BigInt,
-        log_tenant: &'a str as Text,
-        log_campaign: &'a str as Text,
         log_limit: i64 as BigInt,
         both: i64 as BigInt,
     } -> (Text, Text),
-    "(SELECT tenant, id FROM campaigns WHERE (tenant, id) > (?, ?) ORDER BY tenant, id LIMIT ?) \
+    "WITH RECURSIVE logged AS ( \
+       SELECT ?::text COLLATE \"C\" AS tenant, ?::text COLLATE \"C\" AS campaign \
+       UNION ALL \
+       SELECT next.tenant, next.campaign FROM logged CROSS JOIN LATERAL ( \
+         SELECT tenant, campaign FROM journal \
+         WHERE campaign IS NOT NULL AND sequence IS NOT NULL AND (tenant, campaign) > (logged.tenant, logged.campaign) \
+         ORDER BY tenant, campaign LIMIT 1) AS next \
+     ) \
+     (SELECT tenant, id FROM campaigns WHERE (tenant, id) > (?, ?) ORDER BY tenant, id LIMIT ?) \
      UNION \
-     (SELECT DISTINCT tenant, campaign FROM journal \
-      WHERE campaign IS NOT NULL AND sequence IS NOT NULL AND (tenant, campaign) > (?, ?) \
-      ORDER BY tenant, campaign LIMIT ?) \
+     (SELECT tenant, campaign FROM logged OFFSET 1 LIMIT ?) \
      ORDER BY 1, 2 LIMIT ?"
 }
 

@@ -12,6 +12,7 @@ use ports::query::Queries;
 use ports::store::{InboxEntry, MAX_BATCH, Outcome, Store};
 use ports::{PortError, Written};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::FIRST_VERSION;
@@ -84,11 +85,13 @@ pub struct CommandSettings {
     pub queue: usize,
     /// How many go into one commit, at most [`MAX_BATCH`].
     pub batch: usize,
+    /// How long one may wait to be begun. Beyond it nobody may be there any more who wants the answer.
+    pub wait: Duration,
 }
 
 impl Default for CommandSettings {
     fn default() -> Self {
-        Self { queue: 10_000, batch: 500 }
+        Self { queue: 10_000, batch: 500, wait: Duration::from_secs(3) }
     }
 }
 
@@ -98,13 +101,18 @@ struct Waiting {
 }
 
 /// Commands that are decided in one commit, in order, or not at all; at most a batch.
-type Group = Vec<Waiting>;
+struct Group {
+    waiting: Vec<Waiting>,
+    /// From then on nothing is begun for them. None for what was accepted already, as an event is.
+    until: Option<Instant>,
+}
 
 /// Takes commands.
 pub struct Commands {
     queue: mpsc::Sender<Group>,
     queries: Arc<dyn Queries>,
     batch: usize,
+    wait: Duration,
 }
 
 /// Handles the commands that [`Commands`] takes.
@@ -132,7 +140,11 @@ impl Commands {
     ) -> (Self, CommandWorker) {
         let (sender, receiver) = mpsc::channel(settings.queue.max(1));
         let batch = settings.batch.clamp(1, MAX_BATCH);
-        (Self { queue: sender, queries, batch }, CommandWorker { queue: receiver, store, cache, ids, policies, batch })
+        let wait = settings.wait;
+        (
+            Self { queue: sender, queries, batch, wait },
+            CommandWorker { queue: receiver, store, cache, ids, policies, batch },
+        )
     }
 
     /// The share of the queue that is taken, 0 to 1.
@@ -144,13 +156,14 @@ impl Commands {
         fill
     }
 
-    /// Handles one command; refuses it at once when too many wait.
+    /// Handles one command; refuses it at once when too many wait, and when it has waited for too long.
     ///
     /// # Errors
     /// [`SubmitError`].
     pub async fn submit(&self, request: CommandRequest) -> Result<Answer, SubmitError> {
         let (answer, verdict) = oneshot::channel();
-        self.queue.try_send(vec![Waiting { request, answer }]).map_err(|error| match error {
+        let group = Group { waiting: vec![Waiting { request, answer }], until: Some(Instant::now() + self.wait) };
+        self.queue.try_send(group).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => SubmitError::Overloaded,
             mpsc::error::TrySendError::Closed(_) => SubmitError::Stopping,
         })?;
@@ -158,18 +171,18 @@ impl Commands {
     }
 
     /// Handles many, in order, waiting for room in the queue; one answer each, in their order. As many as fit into one
-    /// batch are committed together; when the store fails, none after them is tried.
+    /// batch are committed together; when they fail or wait for too long, none after them is tried.
     pub async fn submit_all(&self, requests: Vec<CommandRequest>) -> Vec<Result<Answer, SubmitError>> {
         let mut answers = Vec::with_capacity(requests.len());
-        for verdict in self.verdicts(requests).await {
+        for verdict in self.verdicts(requests, Some(self.wait)).await {
             answers.push(self.answer(verdict).await);
         }
         answers
     }
 
-    /// The same for who only wants to know what came of it: no campaign is looked up.
+    /// The same for what was accepted already, and waits for as long as it takes. No campaign is looked up.
     pub(crate) async fn settle_all(&self, requests: Vec<CommandRequest>) -> Vec<Result<Outcome, SubmitError>> {
-        let settled = self.verdicts(requests).await.into_iter().map(|verdict| match verdict? {
+        let settled = self.verdicts(requests, None).await.into_iter().map(|verdict| match verdict? {
             Verdict::Decided { outcome, .. } | Verdict::Remembered(InboxEntry { outcome, .. }) => Ok(outcome),
             Verdict::KeyReused => Err(SubmitError::KeyReused),
             Verdict::Poison(error) => Err(SubmitError::Poison(error)),
@@ -177,11 +190,15 @@ impl Commands {
         settled.collect()
     }
 
-    async fn verdicts(&self, requests: Vec<CommandRequest>) -> Vec<Result<Verdict, SubmitError>> {
+    async fn verdicts(
+        &self,
+        requests: Vec<CommandRequest>,
+        wait: Option<Duration>,
+    ) -> Vec<Result<Verdict, SubmitError>> {
         let mut answers: Vec<Result<Verdict, SubmitError>> = Vec::with_capacity(requests.len());
         let mut requests = requests.into_iter().peekable();
         while requests.peek().is_some() {
-            let (group, verdicts): (Group, Vec<_>) = requests
+            let (waiting, verdicts): (Vec<_>, Vec<_>) = requests
                 .by_ref()
                 .take(self.batch)
                 .map(|request| {
@@ -190,13 +207,14 @@ impl Commands {
                 })
                 .unzip();
             // A closed queue drops the group, and with it the senders of the verdicts.
-            let _ = self.queue.send(group).await;
+            let until = wait.map(|wait| Instant::now() + wait);
+            let _ = self.queue.send(Group { waiting, until }).await;
             for verdict in verdicts {
                 answers.push(verdict.await.unwrap_or(Err(SubmitError::Stopping)));
             }
-            if let Some(Err(SubmitError::Store(error))) = answers.last() {
-                let error = Arc::clone(error);
-                answers.extend(requests.by_ref().map(|_| Err(SubmitError::Store(Arc::clone(&error)))));
+            if let Some(Err(error @ (SubmitError::Store(_) | SubmitError::Overloaded))) = answers.last() {
+                let error = error.clone();
+                answers.extend(requests.by_ref().map(|_| Err(error.clone())));
             }
         }
         answers
@@ -244,22 +262,25 @@ impl CommandWorker {
     /// Commits `first` together with what else waits, as far as it fits.
     async fn process_with_others(&mut self, first: Group) {
         let mut next = Some(first);
-        while let Some(mut batch) = next.take() {
+        while let Some(first) = next.take() {
+            let mut batch = first.in_time();
             while batch.len() < self.batch
                 && let Ok(group) = self.queue.try_recv()
             {
-                if batch.len() + group.len() > self.batch {
+                if batch.len() + group.waiting.len() > self.batch {
                     next = Some(group); // the next commit begins with it
                     break;
                 }
-                batch.extend(group);
+                batch.extend(group.in_time());
             }
-            self.process(batch).await;
+            if !batch.is_empty() {
+                self.process(batch).await;
+            }
         }
     }
 
     /// Commits a batch. One that the store refuses is split until the bad command stands alone.
-    async fn process(&self, batch: Group) {
+    async fn process(&self, batch: Vec<Waiting>) {
         failpoints::pass(Point::CommandTaken);
         let mut portions = vec![batch];
         while let Some(mut batch) = portions.pop() {
@@ -267,7 +288,7 @@ impl CommandWorker {
             match self.commit(requests).await {
                 Ok(verdicts) => {
                     for (waiting, verdict) in batch.into_iter().zip(verdicts) {
-                        count(&waiting.request, &verdict);
+                        count(&waiting.request, outcome_of(&verdict));
                         // Whoever asked may have gone; the commit stands.
                         let _ = waiting.answer.send(Ok(verdict));
                     }
@@ -327,6 +348,20 @@ impl CommandWorker {
     }
 }
 
+impl Group {
+    /// Who has not waited for too long. The others are told that nothing happened, while they still listen.
+    fn in_time(self) -> Vec<Waiting> {
+        if self.until.is_none_or(|until| Instant::now() < until) {
+            return self.waiting;
+        }
+        for waiting in self.waiting {
+            count(&waiting.request, "given_up");
+            let _ = waiting.answer.send(Err(SubmitError::Overloaded));
+        }
+        Vec::new()
+    }
+}
+
 /// A read that failed after the command was done: the error must not say that nothing was.
 fn not_denying(error: PortError) -> PortError {
     if error.may_retry() { PortError::Unknown { what: "the store", source: Box::new(error) } } else { error }
@@ -341,15 +376,19 @@ fn changed_campaigns(verdicts: &[Verdict]) -> Vec<Arc<Campaign>> {
     changed.filter(|campaign| campaign.version > FIRST_VERSION).collect()
 }
 
-fn count(request: &CommandRequest, verdict: &Verdict) {
-    let outcome = match verdict {
+/// An outcome as metrics have it.
+fn outcome_of(verdict: &Verdict) -> &'static str {
+    match verdict {
         Verdict::Decided { outcome: Outcome::Applied { .. }, .. } => "applied",
         Verdict::Decided { outcome: Outcome::Unchanged { .. }, .. } => "unchanged",
         Verdict::Decided { outcome: Outcome::Rejected { .. }, .. } => "rejected",
         Verdict::Remembered(_) => "duplicate",
         Verdict::KeyReused => "key_reused",
         Verdict::Poison(_) => "failed",
-    };
+    }
+}
+
+fn count(request: &CommandRequest, outcome: &'static str) {
     metrics::counter!("lifecycle_commands_total", "command" => request.command.name(), "outcome" => outcome)
         .increment(1);
 }

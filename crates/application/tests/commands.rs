@@ -5,6 +5,7 @@ mod support;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use domain::{Command, Requester};
 use lifecycle_application::{CommandSettings, CommandWorker, Commands, Policies, SubmitError};
@@ -39,7 +40,7 @@ fn service(store: MockStore, queue: usize) -> (Commands, CommandWorker) {
 fn service_with(store: MockStore, queries: MockQueries, queue: usize) -> (Commands, CommandWorker) {
     let mut cache = MockCache::new();
     cache.expect_put().returning(|_| ());
-    let settings = CommandSettings { queue, batch: 100 };
+    let settings = CommandSettings { queue, batch: 100, ..CommandSettings::default() };
     Commands::new(
         Arc::new(store),
         Arc::new(queries),
@@ -238,6 +239,30 @@ async fn a_full_queue_refuses_at_once_and_a_stopped_one_says_so() {
     drop(worker);
     assert!(matches!(waiting.await, Err(SubmitError::Stopping)));
     assert!(matches!(commands.submit(request("a", "3", create())).await, Err(SubmitError::Stopping)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_that_waits_for_too_long_is_refused_and_nothing_is_begun_for_it() {
+    let slow = CommandSettings::default().wait + Duration::from_secs(1);
+    let mut store = MockStore::new();
+    store.expect_transact().times(1).returning(|scope, decision| {
+        decision.decide(&view_of(&scope, &[]));
+        Ok(receipt())
+    });
+    let (commands, worker) = service(store, 100);
+    let stop = CancellationToken::new();
+    let late = async {
+        // The worker is not there in time.
+        tokio::time::sleep(slow).await;
+        tokio::spawn(worker.run(stop.clone()));
+        commands.submit(request("b", "2", create())).await
+    };
+    let all = async { commands.submit_all(vec![request("c", "3", create()), request("d", "4", create())]).await };
+    let (first, many, last) = tokio::join!(commands.submit(request("a", "1", create())), all, late);
+    assert!(matches!(first, Err(SubmitError::Overloaded)), "{first:?}");
+    assert!(many.iter().all(|answer| matches!(answer, Err(SubmitError::Overloaded))), "{many:?}");
+    assert_eq!(last.expect("it came later").outcome, Outcome::Applied { version: 1 });
+    stop.cancel();
 }
 
 /// Polls once.

@@ -51,7 +51,7 @@ impl Running {
             node.clone(),
             node.ids.clone(),
             Arc::new(Policies::default()),
-            CommandSettings { queue: 50, batch: settings.command_batch },
+            CommandSettings { queue: 50, batch: settings.command_batch, ..CommandSettings::default() },
         );
         let commands = Arc::new(commands);
         let notices = Notices::new(node.clone(), node.ids.clone());

@@ -248,11 +248,15 @@ pub(crate) struct Commands {
     /// How many commands go into one commit.
     #[schemars(range(min = 1, max = 1_000))]
     pub(crate) batch: usize,
+    /// How long a command may wait to be begun; beyond it, its caller is told to come back later (503). Events wait for as
+    /// long as it takes.
+    #[schemars(extend("x-min" = "100ms", "x-max" = "1m"))]
+    pub(crate) wait: Span,
 }
 
 impl Default for Commands {
     fn default() -> Self {
-        Self { queue: 10_000, batch: 500 }
+        Self { queue: 10_000, batch: 500, wait: Span::seconds(3) }
     }
 }
 

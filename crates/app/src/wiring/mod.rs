@@ -84,7 +84,11 @@ impl Core {
             Arc::clone(&backend.cache),
             Arc::clone(&process.ids),
             Arc::clone(&policies),
-            CommandSettings { queue: config.commands.queue, batch: config.commands.batch },
+            CommandSettings {
+                queue: config.commands.queue,
+                batch: config.commands.batch,
+                wait: config.commands.wait.0,
+            },
         );
         let commands = Arc::new(commands);
         let notices = Notices::new(Arc::clone(&backend.store), Arc::clone(&process.ids));
