@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use serde::Serialize;
 
-use crate::faults::{Fault, IN_CI, ROWS, Row};
+use crate::faults::{Fault, ROWS, Row, SHORT};
 use crate::oracles::Finding;
 use crate::run::{Ran, Verdict};
 
@@ -46,7 +46,7 @@ struct Failed {
 
 impl Report {
     pub(crate) fn new(seed: u64, full: bool) -> Self {
-        let profile = if full { "full" } else { "ci" };
+        let profile = if full { "full" } else { "short" };
         println!("seed {seed}, profile {profile}\n");
         println!(
             "{:>2} {:<24} {:>6} {:>4} {:>7} {:>8} {:>8} {:>7} {:>5}  verdict",
@@ -181,7 +181,7 @@ impl Report {
 /// Tells which faults there are.
 pub(crate) fn list() {
     for row in ROWS {
-        let mark = if IN_CI.contains(&row.number()) { 'C' } else { ' ' };
+        let mark = if SHORT.contains(&row.number()) { 'C' } else { ' ' };
         match row {
             Row::Run(fault) => println!("{:>2} {mark} {:<24} {}", fault.number, fault.name, fault.what),
             Row::Elsewhere { number, name, test } => println!("{number:>2} {mark} {name:<24} covered by {test}"),

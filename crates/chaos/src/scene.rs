@@ -22,8 +22,8 @@ pub(crate) struct Profile {
     pub(crate) heal: Duration,
 }
 
-/// For every change.
-pub(crate) const CI: Profile = Profile {
+/// The short form.
+pub(crate) const SHORT: Profile = Profile {
     steady: Duration::from_secs(5),
     fault: Duration::from_secs(10),
     burst: Duration::from_secs(10),
