@@ -68,6 +68,21 @@ async fn a_session_that_is_killed_changes_nothing_and_the_next_call_works() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_session_that_ended_while_nobody_used_it_fails_no_commit() {
+    let fresh = Fresh::open().await;
+    let store: Arc<dyn Store> = fresh.postgres();
+    for _ in 0..5 {
+        commit_facts(&store, vec![notice(now(&store).await, "kept")]).await;
+        fresh.database.psql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+             WHERE datname = current_database() AND application_name LIKE 'lifecycle/%'",
+        );
+    }
+    commit_facts(&store, vec![notice(now(&store).await, "kept")]).await;
+    assert_eq!(fresh.database.psql("SELECT position FROM journal_head"), "6");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_caller_that_leaves_in_the_middle_leaves_a_whole_commit() {
     let mut fresh = Fresh::open().await;
     let store: Arc<dyn Store> = fresh.postgres();
