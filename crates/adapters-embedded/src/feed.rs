@@ -75,7 +75,12 @@ impl Outbox for Embedded {
         if let Some(records) = self.recent.read(after, Position(u64::MAX), limit, |_| true) {
             return Ok(records);
         }
-        self.on_reader(move |connection| read_after(connection, after, limit_of(limit, MAX_READ))).await
+        let mut records =
+            self.on_reader(move |connection| read_after(connection, after, limit_of(limit, MAX_READ))).await?;
+        // The file has a commit a moment before it is told: what is read of it is there, and not yet to be published.
+        let head = self.recent.head();
+        records.retain(|r| r.position <= head);
+        Ok(records)
     }
 
     async fn begin(&self) -> Result<Position, PortError> {

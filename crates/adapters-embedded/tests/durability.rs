@@ -92,6 +92,25 @@ async fn after_a_crash_all_that_was_committed_counts_as_published() {
 }
 
 #[tokio::test]
+async fn what_the_file_has_before_it_was_told_is_not_yet_to_be_published() {
+    let mut fresh = Fresh::open();
+    let store: Arc<dyn Store> = fresh.embedded();
+    commit_facts(&store, vec![notice(now(&store).await, "one"), notice(now(&store).await, "two")]).await;
+    drop(store);
+    // Opened again it has no record at hand, and reads the file.
+    fresh.close();
+    fresh.open_again();
+    // What lies in the file between a commit and its telling.
+    let third = "CREATE TEMP TABLE third AS SELECT * FROM journal WHERE position = 2; UPDATE third SET position = 3; \
+                 INSERT INTO journal SELECT * FROM third;";
+    fresh.intruder().batch_execute(third).expect("a row");
+    let embedded = fresh.embedded();
+    let waiting = Outbox::read(embedded.as_ref(), Position::START, 10).await.expect("it reads");
+    assert_eq!(waiting.last().map(|r| r.position), Some(Position(2)));
+    embedded.publish(waiting).await.expect("all of it can be told");
+}
+
+#[tokio::test]
 async fn time_goes_on_from_what_was_committed_though_the_clock_was_set_back() {
     let mut fresh = Fresh::open();
     let store: Arc<dyn Store> = fresh.embedded();
