@@ -32,6 +32,11 @@ pub(super) fn check(file: &File) -> Vec<String> {
             add(lines, &format!("{lines} lines; a file of one idea has at most {MAX_LINES}"));
         }
     }
+    if is_rust {
+        for line in doc_tests(&file.text) {
+            add(line, "tests in the documentation are not run here: mark the block as `text`, and test elsewhere");
+        }
+    }
     let foreign = GENERATED.iter().any(|end| file.path.ends_with(end));
     for (i, line) in file.text.lines().enumerate() {
         if is_rust && let Some((word, why)) = REFUSED.iter().find(|(word, _)| line.contains(word)) {
@@ -45,6 +50,22 @@ pub(super) fn check(file: &File) -> Vec<String> {
         }
     }
     findings
+}
+
+/// The lines on which blocks of code begin that rustdoc would take for tests.
+fn doc_tests(text: &str) -> Vec<usize> {
+    let mut is_open = false;
+    let mut found = Vec::new();
+    for (i, line) in text.lines().enumerate() {
+        let line = line.trim_start();
+        let doc = line.strip_prefix("///").or_else(|| line.strip_prefix("//!"));
+        let Some(kind) = doc.and_then(|doc| doc.trim().strip_prefix("```")) else { continue };
+        is_open = !is_open;
+        if is_open && kind != "text" {
+            found.push(i + 1);
+        }
+    }
+    found
 }
 
 fn has_extension(file: &File, extension: &str) -> bool {
@@ -79,6 +100,15 @@ mod tests {
             assert_eq!(check(&file("a.rs", &format!("//! What.\n{word}")))[0].split(':').nth(1), Some("2"));
         }
         assert_eq!(check(&file(".config/nextest.toml", "retries = 2")).len(), 1);
+    }
+
+    #[test]
+    fn tests_in_the_documentation_are_found_and_pictures_are_not() {
+        let picture = "//! What.\n//!\n//! ```text\n//! a -> b\n//! ```\n";
+        assert!(check(&file("a.rs", picture)).is_empty());
+        let test = format!("{picture}/// ```\n/// assert!(f());\n/// ```\nfn f() {{}}\n");
+        let findings = check(&file("a.rs", &test));
+        assert_eq!((findings.len(), findings[0].split(':').nth(1)), (1, Some("6")));
     }
 
     #[test]
