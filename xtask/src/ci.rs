@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
-use crate::{bench, fuzz, generate, sh, sim, test, tidy};
+use crate::{bench, chaos, fuzz, generate, sh, sim, test, tidy};
 
 /// How many runs of the simulator each change is held to; more are for who changes what it simulates.
 const CI_SEEDS: &str = "10000";
@@ -34,6 +34,7 @@ const STEPS: &[Step] = &[
     ("build", build),
     ("simulation", || sim::check_with_built_binary(CI_SEEDS)),
     ("fuzzing", || fuzz::check_with_built_binary(CI_FUZZ_SECONDS)),
+    ("chaos", chaos::check_with_built_binary),
     ("generated documents", || generate::run_with_built_binary(true)),
     ("quick bench", bench::check_with_built_binaries),
 ];

@@ -73,7 +73,7 @@ enum Command {
     /// Lets faults happen to real instances and servers, and judges (`cargo xtask chaos --help`).
     #[command(disable_help_flag = true)]
     Chaos {
-        /// Faults by name or number, and options: `--full`, `--list`, `--seed S`, `--json F`, `--markdown F`.
+        /// Faults by name or number, and options: `--correctness`, `--full`, `--list`, `--seed S`, `--json F`, `--markdown F`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use serde::Serialize;
 
-use crate::faults::{Fault, ROWS, Row, SHORT};
+use crate::faults::{Cover, Fault, ROWS, Row, cover_of};
 use crate::oracles::Finding;
 use crate::run::{Ran, Verdict};
 
@@ -45,8 +45,7 @@ struct Failed {
 }
 
 impl Report {
-    pub(crate) fn new(seed: u64, full: bool) -> Self {
-        let profile = if full { "full" } else { "short" };
+    pub(crate) fn new(seed: u64, profile: &'static str) -> Self {
         println!("seed {seed}, profile {profile}\n");
         println!(
             "{:>2} {:<24} {:>6} {:>4} {:>7} {:>8} {:>8} {:>7} {:>5}  verdict",
@@ -78,7 +77,7 @@ impl Report {
             ran.took_seconds,
             words(ran.verdict),
         );
-        for Finding { oracle, text } in &ran.findings {
+        for Finding { oracle, text, .. } in &ran.findings {
             println!("   {oracle}: {text}");
         }
         for note in &ran.notes {
@@ -94,6 +93,11 @@ impl Report {
             Row::Elsewhere { number, name, test } => (*number, *name, format!("covered by {test}")),
         };
         self.told(number, name, how);
+    }
+
+    /// A row that a test stands for in the check of every change.
+    pub(crate) fn stood_for(&mut self, row: &Row, cover: Cover) {
+        self.told(row.number(), row.name(), format!("covered by {cover}"));
     }
 
     /// A fault that this machine cannot do.
@@ -181,7 +185,7 @@ impl Report {
 /// Tells which faults there are.
 pub(crate) fn list() {
     for row in ROWS {
-        let mark = if SHORT.contains(&row.number()) { 'C' } else { ' ' };
+        let mark = if cover_of(row).is_some() { 'C' } else { ' ' };
         match row {
             Row::Run(fault) => println!("{:>2} {mark} {:<24} {}", fault.number, fault.name, fault.what),
             Row::Elsewhere { number, name, test } => println!("{number:>2} {mark} {name:<24} covered by {test}"),

@@ -9,11 +9,11 @@ use testkit::now_millis;
 
 use crate::faults::{Fault, Limits};
 use crate::interrupt::{pause, wait};
-use crate::journal;
-use crate::load::Generator;
-use crate::oracles::{self, Baseline, Circumstances, Facts, Figures, Finding, inbound_left};
+use crate::journal::{self, Attempt, Outcome};
+use crate::load::{CLIENTS, Generator, RATE, hot};
+use crate::oracles::{self, Baseline, Circumstances, Facts, Figures, Finding, OVERDUE, inbound_left};
 use crate::rig::Rig;
-use crate::scene::{Chance, Profile, Scene};
+use crate::scene::{Chance, Measures, Profile, Scene};
 
 /// A run with less load before the fault proves nothing.
 const LEAST_RATE: f64 = 40.0;
@@ -88,6 +88,10 @@ pub(crate) fn run(rig: &mut Rig, fault: &Fault, profile: Profile, seed: u64, run
     let mut load = Load::start(rig, run, &folder, seed, from)?;
     let steady = now_millis();
     pause(profile.steady)?;
+    if profile.measures == Measures::Told {
+        // As much as the usual load is in a second, however long that takes here.
+        wait(profile.patience(Duration::ZERO), || accepted(&folder).is_ok_and(|count| count >= RATE as usize))?;
+    }
     let baseline = Baseline::of(rig)?;
     let struck = now_millis();
     let rate_before = oracles::rate(&journal::read(&folder.join("commands"))?, steady, struck);
@@ -106,7 +110,11 @@ pub(crate) fn run(rig: &mut Rig, fault: &Fault, profile: Profile, seed: u64, run
         findings: Vec::new(),
         notes: Vec::new(),
     };
-    if rate_before < LEAST_RATE {
+    let is_void = match profile.measures {
+        Measures::Judged => rate_before < LEAST_RATE,
+        Measures::Told => accepted(&folder)? == 0,
+    };
+    if is_void {
         ran.took_seconds = begun.elapsed().as_secs_f64();
         return Ok(ran);
     }
@@ -125,7 +133,7 @@ pub(crate) fn run(rig: &mut Rig, fault: &Fault, profile: Profile, seed: u64, run
     (ran.findings, ran.notes) = (scene.findings, scene.notes);
     if limits.judged_by_itself {
         drop(load);
-        return Ok(ran.judged(begun));
+        return Ok(ran.judged(profile, begun));
     }
     heal(rig, profile, limits, &mut ran)?;
     let settled = load.commands.tell("finish")?;
@@ -133,14 +141,13 @@ pub(crate) fn run(rig: &mut Rig, fault: &Fault, profile: Profile, seed: u64, run
         // As producers do that were told no outcome.
         load.commands.tell("again")?;
     }
-    drain(rig, &mut ran)?;
+    drain(rig, profile, &mut ran)?;
     let head: u64 = rig.number("SELECT position FROM journal_head")?;
-    let of_run =
-        format!("SELECT coalesce(max(position), 0) FROM journal WHERE campaign LIKE '{run}-%' AND position <= {head}");
     let read = load.read.tell(&format!("finish {head}"))?;
-    let watched = load.watch.tell(&format!("finish {}", rig.number::<u64>(&of_run)?))?;
+    let watched = load.watch.tell(&format!("finish {}", ends(rig, run, head)?))?;
     let facts = Facts::of(rig, run, &folder, from, head)?;
-    let circumstances = Circumstances { run, anchor: &anchor, baseline: &baseline, limits: &limits };
+    let patience = profile.patience(Duration::ZERO);
+    let circumstances = Circumstances { run, anchor: &anchor, baseline: &baseline, limits: &limits, patience };
     let judgement = oracles::judge(rig, &facts, &circumstances)?;
     drop(load);
     ran.rate_during = facts.rate(struck, over);
@@ -155,21 +162,42 @@ pub(crate) fn run(rig: &mut Rig, fault: &Fault, profile: Profile, seed: u64, run
     if !ran.findings.is_empty() {
         ran.notes.extend([settled, read, watched]);
     }
-    Ok(ran.judged(begun))
+    Ok(ran.judged(profile, begun))
+}
+
+/// Up to where live clients have to hear, as they are told: of everything, and of each campaign with the number of a client.
+fn ends(rig: &Rig, run: &str, head: u64) -> Result<String> {
+    let campaigns: Vec<_> = (0..CLIENTS).map(|number| format!("'{}'", hot(run, number as u64))).collect();
+    let ends = rig.sql(&format!(
+        "SELECT coalesce(max(position), 0) FROM journal WHERE campaign LIKE '{run}-%' AND position <= {head} \
+         UNION ALL (SELECT coalesce(max(position), 0) FROM unnest(ARRAY[{}]) WITH ORDINALITY AS client (name, number) \
+           LEFT JOIN journal ON campaign = name AND position <= {head} GROUP BY number ORDER BY number)",
+        campaigns.join(", ")
+    ))?;
+    Ok(ends.lines().collect::<Vec<_>>().join(" "))
 }
 
 impl Ran {
-    fn judged(mut self, begun: Instant) -> Self {
+    fn judged(mut self, profile: Profile, begun: Instant) -> Self {
+        let (findings, told) = self.findings.into_iter().partition(|finding| profile.judges(finding));
+        self.findings = findings;
+        self.notes.extend(told.iter().map(|Finding { oracle, text, .. }| format!("not judged: {oracle}: {text}")));
         self.verdict = if self.findings.is_empty() { Verdict::Held } else { Verdict::Broken };
         self.took_seconds = begun.elapsed().as_secs_f64();
         self
     }
 }
 
+/// How many commands were accepted so far.
+fn accepted(folder: &Path) -> Result<usize> {
+    let attempts: Vec<Attempt> = journal::read(&folder.join("commands"))?;
+    Ok(attempts.iter().filter(|attempt| attempt.outcome == Outcome::Ok).count())
+}
+
 /// Waits until everything works again: all are ready, nothing is overdue or waits to be consumed, and the world was told of
 /// all that was committed before.
 fn heal(rig: &Rig, profile: Profile, limits: Limits, ran: &mut Ran) -> Result<()> {
-    let limit = profile.heal.max(limits.heal);
+    let limit = profile.patience(profile.heal.max(limits.heal));
     let begun = Instant::now();
     let mut head = None;
     let healed = wait(limit, || {
@@ -184,19 +212,15 @@ fn heal(rig: &Rig, profile: Profile, limits: Limits, ran: &mut Ran) -> Result<()
     match healed {
         None => {
             let text = format!("not healed after {limit:?}: {}", state().unwrap_or_else(|error| format!("{error:#}")));
-            ran.findings.push(Finding { oracle: "heal", text });
+            ran.findings.push(Finding::outcome("heal", text));
         }
         Some(took) if took > limits.heal => {
-            ran.findings
-                .push(Finding { oracle: "heal", text: format!("healing took {took:?}, not {:?}", limits.heal) });
+            ran.findings.push(Finding::measure("heal", format!("healing took {took:?}, not {:?}", limits.heal)));
         }
         Some(_) => {}
     }
     Ok(())
 }
-
-const OVERDUE: &str =
-    "SELECT count(*) FROM timers WHERE fire_at < lifecycle_now() - interval '1 second' AND retry_at IS NULL";
 
 fn works(rig: &Rig, head: u64) -> Result<bool> {
     // With the load going on there is always something under way.
@@ -216,9 +240,8 @@ fn told(rig: &Rig) -> Result<u64> {
 }
 
 /// Waits until all events were consumed.
-fn drain(rig: &Rig, ran: &mut Ran) -> Result<()> {
-    if wait(DRAINED, || inbound_left(rig).is_ok_and(|left| left == 0))?.is_none() {
-        ran.findings.push(Finding { oracle: "O9", text: format!("events are not consumed within {DRAINED:?}") });
-    }
+fn drain(rig: &Rig, profile: Profile, ran: &mut Ran) -> Result<()> {
+    let took = wait(profile.patience(DRAINED), || inbound_left(rig).is_ok_and(|left| left == 0))?;
+    ran.findings.extend(Finding::late("O9", took, DRAINED, format!("events are not consumed within {DRAINED:?}")));
     Ok(())
 }

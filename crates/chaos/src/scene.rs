@@ -8,22 +8,38 @@ use anyhow::{Result, bail};
 use crate::interrupt::{pause, wait};
 use crate::journal::{self, Attempt};
 use crate::load::{CAMPAIGNS, Generator, hot};
-use crate::oracles::Finding;
+use crate::oracles::{Finding, Kind};
 use crate::rig::{Instance, Rig};
 
-/// How long each part of a run takes.
+/// How long something may take on a machine that others use, too, where only outcomes are judged: what needs longer hangs.
+const GENEROUS: Duration = Duration::from_mins(1);
+
+/// How long each part of a run takes, and what it is held to.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Profile {
+    pub(crate) name: &'static str,
     pub(crate) steady: Duration,
     pub(crate) fault: Duration,
     /// Of a load that is too much.
     pub(crate) burst: Duration,
     /// At most.
     pub(crate) heal: Duration,
+    /// Which findings break a run beside those about outcomes.
+    pub(crate) measures: Measures,
+}
+
+/// What becomes of findings about times, rates and amounts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Measures {
+    Judged,
+    /// Told, and no more.
+    Told,
 }
 
 /// The short form.
 pub(crate) const SHORT: Profile = Profile {
+    name: "short",
+    measures: Measures::Judged,
     steady: Duration::from_secs(5),
     fault: Duration::from_secs(10),
     burst: Duration::from_secs(10),
@@ -32,11 +48,38 @@ pub(crate) const SHORT: Profile = Profile {
 
 /// Before a release.
 pub(crate) const FULL: Profile = Profile {
+    name: "full",
+    measures: Measures::Judged,
     steady: Duration::from_secs(15),
     fault: Duration::from_secs(20),
     burst: Duration::from_mins(1),
     heal: Duration::from_secs(30),
 };
+
+/// With every change: nothing is waited for that is not there to be seen.
+pub(crate) const CORRECTNESS: Profile = Profile {
+    name: "correctness",
+    measures: Measures::Told,
+    steady: Duration::from_secs(2),
+    fault: Duration::from_secs(5),
+    burst: Duration::from_secs(5),
+    heal: GENEROUS,
+};
+
+impl Profile {
+    /// How long to wait for what should come within `limit`.
+    pub(crate) fn patience(&self, limit: Duration) -> Duration {
+        match self.measures {
+            Measures::Judged => limit,
+            Measures::Told => limit.max(GENEROUS),
+        }
+    }
+
+    /// Whether `finding` breaks a run.
+    pub(crate) fn judges(&self, finding: &Finding) -> bool {
+        finding.kind == Kind::Outcome || self.measures == Measures::Judged
+    }
+}
 
 /// Numbers from a seed (splitmix64).
 pub(crate) struct Chance(u64);
@@ -92,8 +135,20 @@ impl Scene<'_> {
     /// Asks for something beside the oracles.
     pub(crate) fn expect(&mut self, holds: bool, otherwise: impl Into<String>) {
         if !holds {
-            self.findings.push(Finding { oracle: "extra", text: otherwise.into() });
+            self.findings.push(Finding::outcome("extra", otherwise));
         }
+    }
+
+    /// Asks for a time, a rate or an amount beside the oracles.
+    pub(crate) fn measure(&mut self, holds: bool, otherwise: impl Into<String>) {
+        if !holds {
+            self.findings.push(Finding::measure("extra", otherwise));
+        }
+    }
+
+    /// Asks for something that should come within `limit`, and came after `took`, or never.
+    pub(crate) fn in_time(&mut self, took: Option<Duration>, limit: Duration, otherwise: String) {
+        self.findings.extend(Finding::late("extra", took, limit, otherwise));
     }
 
     /// What the senders were told so far.
@@ -121,7 +176,7 @@ impl Scene<'_> {
     /// Which instance holds the lease `name`.
     pub(crate) fn holder(&self, name: &str) -> Result<usize> {
         let mut found = None;
-        wait(Duration::from_secs(10), || {
+        wait(self.profile.patience(Duration::from_secs(10)), || {
             found = self.find_holder(name).ok().flatten();
             found.is_some()
         })?;

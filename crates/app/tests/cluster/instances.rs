@@ -1,4 +1,5 @@
-//! Three instances: one is killed, one restarted, and nobody notices.
+//! Several instances: the others take over from one that is killed, a cursor of one is good at any other, and they see each
+//! other. That kills under load lose and double nothing is row 1 of `cargo xtask chaos`.
 
 use std::time::{Duration, Instant};
 
@@ -6,27 +7,6 @@ use serde_json::json;
 use testkit::{Entry, Live, Plan, Role, Token, until};
 
 use crate::fleet::Fleet;
-use crate::lives::{Lives, check_streams};
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_killed_and_a_restarted_instance_lose_and_double_nothing() {
-    let mut fleet = Fleet::start(3).await;
-    let mut lives = Lives::new(10);
-    fleet.produce(&mut lives, Duration::from_secs(3)).await;
-    fleet.instances[0].kill().await;
-    fleet.produce(&mut lives, Duration::from_secs(3)).await;
-    let (status, _) = fleet.instances[1].stop().await;
-    assert!(status.success());
-    fleet.produce(&mut lives, Duration::from_secs(1)).await;
-    fleet.instances[1].launch().await;
-    fleet.produce(&mut lives, Duration::from_secs(3)).await;
-    fleet.instances[0].launch().await;
-    let worst = lives.check(&fleet.instances[2].admin()).await;
-    println!("{} lives, the latest step was {worst} ms late", lives.count());
-    assert!(worst < 5_000, "a step was {worst} ms late, although two instances were there all the time");
-    check_streams(&fleet.place).await;
-    fleet.finish().await;
-}
 
 /// What an instance had taken from the stream and not finished is finished by another one within five seconds.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

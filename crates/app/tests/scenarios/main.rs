@@ -23,6 +23,7 @@ mod mixture;
 mod no_auth;
 mod offline;
 mod overload;
+mod process_kills;
 mod queries;
 mod races;
 mod rejections;

@@ -63,7 +63,7 @@ fn strike(scene: &mut Scene<'_>) -> Result<()> {
     let at_rest = memory(scene, victim)?;
     let mut highest = at_rest.clone();
     let crowd = Crowd::come(scene);
-    let attached = wait(ATTACHED_WITHIN, || {
+    let attached = wait(scene.profile.patience(ATTACHED_WITHIN), || {
         for (most, now) in highest.iter_mut().zip(memory(scene, victim).unwrap_or_default()) {
             *most = now.max(*most);
         }
@@ -72,11 +72,11 @@ fn strike(scene: &mut Scene<'_>) -> Result<()> {
     scene.last()?;
     let (there, refused) = (crowd.attached.load(Ordering::Relaxed), crowd.refused.load(Ordering::Relaxed));
     scene.note(format!("{there} of {CLIENTS} are there, all after {attached:?}, {refused} attempts in vain"));
-    scene.expect(attached.is_some(), format!("not all clients are there after {ATTACHED_WITHIN:?}"));
+    scene.in_time(attached, ATTACHED_WITHIN, format!("not all clients are there after {ATTACHED_WITHIN:?}"));
     for ((rest, most), now) in at_rest.iter().zip(highest).zip(memory(scene, victim)?) {
         let most = most.max(now);
         scene.note(format!("an instance held {} MiB, and at most {} MiB", rest / 1024, most / 1024));
-        scene.expect(most <= rest + GROWTH_KIB, format!("an instance grew from {rest} to {most} KiB"));
+        scene.measure(most <= rest + GROWTH_KIB, format!("an instance grew from {rest} to {most} KiB"));
     }
     drop(crowd);
     scene.rig.instances[victim].start()

@@ -43,7 +43,8 @@ fn strike(scene: &mut Scene<'_>) -> Result<()> {
     scene.rig.postgres().stop_fast();
     let small = Small::over(folder.join("data"))?;
     scene.rig.postgres().start_again();
-    ensure!(wait(HEALED_WITHIN, || scene.rig.is_ready())?.is_some(), "nobody is ready on the small file system");
+    let patience = scene.profile.patience(HEALED_WITHIN);
+    ensure!(wait(patience, || scene.rig.is_ready())?.is_some(), "nobody is ready on the small file system");
     pause(Duration::from_secs(1))?;
     let written = std::fs::metadata(folder.join("log"))?.len();
     let filler = small.data.join("filler");
@@ -54,7 +55,7 @@ fn strike(scene: &mut Scene<'_>) -> Result<()> {
     if ended {
         scene.rig.postgres().start_again();
     }
-    let healed = wait(HEALED_WITHIN, || {
+    let healed = wait(patience, || {
         scene.rig.is_ready() && scene.rig.sql("UPDATE journal_head SET floor = floor RETURNING 1").is_ok()
     })?;
     let log = std::fs::read(folder.join("log"))?;
@@ -65,7 +66,7 @@ fn strike(scene: &mut Scene<'_>) -> Result<()> {
          ready {healed:?} after there was room"
     ));
     scene.expect(refusals > 0, "PostgreSQL never met the end of the disk: nothing was tested");
-    scene.expect(healed.is_some(), format!("nobody is ready {HEALED_WITHIN:?} after there was room"));
+    scene.in_time(healed, HEALED_WITHIN, format!("nobody is ready {HEALED_WITHIN:?} after there was room"));
     // Back to where it was: what comes next has a disk.
     scene.rig.postgres().stop_fast();
     small.back()?;

@@ -13,6 +13,7 @@ mod instance_killed;
 mod instance_out_of_memory;
 mod instances_all_killed;
 mod locks_held;
+mod marked;
 mod months_detached;
 mod no_file_handles;
 mod one_hot_campaign;
@@ -32,6 +33,8 @@ mod rolling_restart;
 mod slow_flushes;
 mod slow_readers;
 mod standby_as_primary;
+
+pub(crate) use marked::{Cover, cover_of};
 
 use std::time::Duration;
 
@@ -102,9 +105,9 @@ pub(crate) const USUAL: Limits = Limits {
 };
 
 impl Limits {
-    /// Adds findings to `ran` for what is not kept.
+    /// Adds findings to `ran` for what is not kept: all of them are measures.
     pub(crate) fn check(&self, ran: &mut Ran) {
-        let mut add = |text| ran.findings.push(Finding { oracle: "extra", text });
+        let mut add = |text: String| ran.findings.push(Finding::measure("extra", text));
         let late = |worst: i64, limit: Option<Duration>| {
             limit.filter(|limit| u128::try_from(worst).is_ok_and(|worst| worst > limit.as_millis()))
         };
@@ -141,10 +144,14 @@ impl Row {
             Self::Elsewhere { number, .. } => *number,
         }
     }
-}
 
-/// The rows of the short form: the faults that break most.
-pub(crate) const SHORT: &[u8] = &[1, 2, 3, 6, 7, 9, 10, 11, 12, 14, 24, 29, 30, 31, 32, 35, 37, 40, 41, 44, 46];
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Run(fault) => fault.name,
+            Self::Elsewhere { name, .. } => name,
+        }
+    }
+}
 
 /// All rows of the matrix.
 pub(crate) const ROWS: &[Row] = &[

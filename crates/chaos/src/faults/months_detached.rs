@@ -48,8 +48,8 @@ fn strike(scene: &mut Scene<'_>) -> Result<()> {
     let (months, written) = (months(scene)?, std::fs::metadata(&log)?.len());
     // Who takes over does all upkeep at once.
     scene.restart_with(holder, keep())?;
-    let gone = wait(GONE_WITHIN, || self::months(scene).is_ok_and(|left| left + 2 <= months))?;
-    scene.expect(gone.is_some(), format!("the months are still there after {GONE_WITHIN:?}"));
+    let gone = wait(scene.profile.patience(GONE_WITHIN), || self::months(scene).is_ok_and(|left| left + 2 <= months))?;
+    scene.in_time(gone, GONE_WITHIN, format!("the months are still there after {GONE_WITHIN:?}"));
     pause(scene.profile.fault / 2)?;
     let waits = Waits::since(&log, written)?;
     // Who looks for what is not there should be seen to find it.
@@ -69,8 +69,8 @@ fn strike(scene: &mut Scene<'_>) -> Result<()> {
          with the head of the log held for {SEEN} s: {}, the longest {} ms",
         waits.noticed, waits.longest, waits.given_up, shown.noticed, shown.longest
     ));
-    scene.expect(waits.longest <= LONGEST_WAIT, format!("a lock was waited for {} ms", waits.longest));
-    scene.expect(waits.given_up == 0, format!("{} statements got no lock in time", waits.given_up));
+    scene.measure(waits.longest <= LONGEST_WAIT, format!("a lock was waited for {} ms", waits.longest));
+    scene.measure(waits.given_up == 0, format!("{} statements got no lock in time", waits.given_up));
     // They stay as tables of their own until somebody archives them.
     scene.rig.sql(
         "DO $$ DECLARE month text; BEGIN FOR month IN SELECT relname FROM pg_class \

@@ -10,6 +10,9 @@ use super::{Fault, Limits, USUAL};
 use crate::interrupt::{pause, wait};
 use crate::scene::Scene;
 
+/// How long it may take until all are put aside.
+const WITHIN: Duration = Duration::from_secs(5);
+
 pub(super) const FAULT: Fault = Fault {
     number: 41,
     name: "poison",
@@ -37,9 +40,9 @@ fn strike(scene: &mut Scene<'_>) -> Result<()> {
     }
     let expected = before + poisons.len() as u64;
     let count = || scene.rig.number::<u64>("SELECT count(*) FROM dead_letters").unwrap_or_default();
-    let all = wait(Duration::from_secs(5), || count() == expected)?;
+    let all = wait(scene.profile.patience(WITHIN), || count() == expected)?;
     let found = count() - before;
-    scene.expect(all.is_some(), format!("{found} dead letters of {} poisoned events", poisons.len()));
+    scene.in_time(all, WITHIN, format!("{found} dead letters of {} poisoned events", poisons.len()));
     Ok(())
 }
 

@@ -31,6 +31,7 @@ pub(super) fn make_synchronous(scene: &Scene<'_>) -> Result<()> {
     scene.rig.sql("SELECT pg_reload_conf()")?;
     let waits = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync' AND replay_lsn IS NOT NULL";
     let is_synchronous = || scene.rig.sql(waits).is_ok_and(|count| count == "1");
-    wait(Duration::from_secs(10), is_synchronous)?.context("the standby does not become synchronous")?;
+    wait(scene.profile.patience(Duration::from_secs(10)), is_synchronous)?
+        .context("the standby does not become synchronous")?;
     Ok(())
 }

@@ -41,14 +41,15 @@ pub(super) const SLOW: Fault = Fault {
 
 fn blackhole(scene: &mut Scene<'_>, mode: Mode) -> Result<()> {
     scene.rig.postgres_links(mode);
-    let noticed = wait(NOTICED, || !scene.rig.instances.iter().any(crate::rig::Instance::is_ready));
+    let noticed =
+        wait(scene.profile.patience(NOTICED), || !scene.rig.instances.iter().any(crate::rig::Instance::is_ready));
     let lasted = noticed.and_then(|noticed| {
         pause(scene.profile.fault.saturating_sub(noticed.unwrap_or(NOTICED)))?;
         Ok(noticed)
     });
     scene.rig.postgres_links(Mode::Pass);
     let noticed = lasted?;
-    scene.expect(noticed.is_some(), format!("an instance still says after {NOTICED:?} that it is ready"));
+    scene.in_time(noticed, NOTICED, format!("an instance still says after {NOTICED:?} that it is ready"));
     scene.note(format!("noticed after {noticed:.1?}"));
     Ok(())
 }

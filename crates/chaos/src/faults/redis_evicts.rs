@@ -23,10 +23,11 @@ pub(super) const FAULT: Fault = Fault {
 fn strike(scene: &mut Scene<'_>) -> Result<()> {
     let policy = |policy| ["CONFIG", "SET", "maxmemory-policy", policy];
     scene.rig.redis().try_cli(&policy("allkeys-lru"))?;
+    let patience = scene.profile.patience(REFUSED);
     let instance = &mut scene.rig.instances[0];
     instance.stop()?;
     instance.spawn()?;
-    let refused = wait(REFUSED, || !instance.is_there())?;
+    let refused = wait(patience, || !instance.is_there())?;
     let told = instance.log();
     if refused.is_some() {
         instance.bury()?;
@@ -35,7 +36,7 @@ fn strike(scene: &mut Scene<'_>) -> Result<()> {
     }
     scene.rig.redis().try_cli(&policy("noeviction"))?;
     scene.rig.instances[0].start()?;
-    scene.expect(refused.is_some(), format!("it starts on a Redis that evicts, within {REFUSED:?}"));
+    scene.in_time(refused, REFUSED, format!("it starts on a Redis that evicts, within {REFUSED:?}"));
     scene.expect(told.contains("maxmemory-policy"), "it does not say why it refuses to start");
     Ok(())
 }

@@ -29,8 +29,8 @@ fn strike(scene: &mut Scene<'_>) -> Result<()> {
     scene.rig.instances.iter().for_each(|instance| instance.redis.silence());
     // So that there are more than few, if nobody reads.
     pause(Duration::from_secs(2))?;
-    let noticed = wait(NOTICED, || inbound_left(scene.rig).is_ok_and(|left| left < FEW))?;
-    scene.expect(noticed.is_some(), format!("nobody reads again {NOTICED:?} after connections have fallen silent"));
+    let noticed = wait(scene.profile.patience(NOTICED), || inbound_left(scene.rig).is_ok_and(|left| left < FEW))?;
+    scene.in_time(noticed, NOTICED, format!("nobody reads again {NOTICED:?} after connections have fallen silent"));
     scene.note(format!("read again {:?} after the silence", noticed.map(|noticed| noticed + Duration::from_secs(2))));
     scene.rig.redis_links(Mode::Blackhole);
     let lasted = pause(scene.profile.fault / 2);

@@ -27,11 +27,12 @@ pub(super) const FAULT: Fault = Fault {
 
 fn strike(scene: &mut Scene<'_>) -> Result<()> {
     for number in 0..scene.rig.instances.len() {
+        let patience = scene.profile.patience(DRAIN);
         let instance = &mut scene.rig.instances[number];
         let took = instance.stop()?;
         instance.start()?;
-        wait(DRAIN, || instance.is_ready())?.context("it does not get ready again")?;
-        scene.expect(took <= DRAIN, format!("stopping instance {number} took {took:?}"));
+        wait(patience, || instance.is_ready())?.context("it does not get ready again")?;
+        scene.measure(took <= DRAIN, format!("stopping instance {number} took {took:?}"));
         // As long as whoever rolls out waits to see that all is well.
         pause(Duration::from_secs(1))?;
     }

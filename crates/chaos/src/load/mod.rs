@@ -8,6 +8,7 @@ mod resp;
 mod watch;
 
 pub(crate) use plan::{CAMPAIGNS, RATE, hot};
+pub(crate) use watch::CLIENTS;
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};

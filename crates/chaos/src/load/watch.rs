@@ -21,7 +21,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use super::{Orders, plan, say};
 use crate::journal::{Journal, Told, place};
 
-const CLIENTS: usize = 30;
+pub(crate) const CLIENTS: usize = 30;
 
 /// So many of them leave and come back at random.
 const RESTLESS: usize = 10;
@@ -35,9 +35,8 @@ const HANDSHAKE: Duration = Duration::from_secs(4);
 /// A client that hears nothing for so long, while others do, has lost its connection without notice.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// How long at the end it waits for what is to come, and for how long a client of one campaign may hear nothing then.
-const PATIENCE: Duration = Duration::from_secs(20);
-const QUIET: Duration = Duration::from_millis(700);
+/// How long at the end it waits for what is to come.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -57,20 +56,17 @@ pub(crate) struct Arguments {
 struct Watchers {
     arguments: Arguments,
     journal: RefCell<Journal>,
-    /// Up to where each of those who listen to everything has heard.
+    /// Up to where each has heard.
     heard: RefCell<Vec<u64>>,
     connected: Cell<usize>,
-    /// When each client heard something last.
-    last_frames: RefCell<Vec<Instant>>,
 }
 
 pub(super) async fn run(arguments: Arguments) -> Result<()> {
     let watchers = Rc::new(Watchers {
         journal: RefCell::new(Journal::create(&arguments.journal)?),
         arguments,
-        heard: RefCell::new(vec![u64::MAX; CLIENTS]),
+        heard: RefCell::new(vec![0; CLIENTS]),
         connected: Cell::new(0),
-        last_frames: RefCell::new(vec![Instant::now(); CLIENTS]),
     });
     LocalSet::new().run_until(work(watchers)).await
 }
@@ -78,9 +74,6 @@ pub(super) async fn run(arguments: Arguments) -> Result<()> {
 async fn work(watchers: Rc<Watchers>) -> Result<()> {
     for number in 0..CLIENTS {
         let watchers = Rc::clone(&watchers);
-        if number.is_multiple_of(OF_ALL) {
-            watchers.heard.borrow_mut()[number] = 0;
-        }
         tokio::task::spawn_local(async move { watchers.client(number).await });
     }
     while watchers.connected.get() < CLIENTS {
@@ -89,28 +82,29 @@ async fn work(watchers: Rc<Watchers>) -> Result<()> {
     say("ready");
     let mut orders = Orders::new();
     let order = orders.next().await?;
-    let Some(head) = order.strip_prefix("finish ").and_then(|head| head.parse::<u64>().ok()) else {
-        bail!("what is {order:?}?");
-    };
+    let Some(ends) = order.strip_prefix("finish ") else { bail!("what is {order:?}?") };
+    let ends = ends.split(' ').map(str::parse).collect::<Result<Vec<u64>, _>>()?;
     let begun = Instant::now();
-    let behind = || watchers.heard.borrow().iter().any(|heard| *heard < head);
-    let settled = || watchers.connected.get() == CLIENTS && begun.elapsed() >= QUIET && watchers.all_quiet();
-    while (behind() || !settled()) && begun.elapsed() < PATIENCE {
+    let behind = || {
+        let heard = watchers.heard.borrow();
+        heard.iter().enumerate().filter(|(number, heard)| **heard < end_of(*number, &ends)).count()
+    };
+    while behind() > 0 && begun.elapsed() < PATIENCE {
         sleep(Duration::from_millis(20)).await;
     }
-    say(&format!("{} of {CLIENTS} connected, behind: {}", watchers.connected.get(), behind()));
+    say(&format!("{} of {CLIENTS} connected, {} behind", watchers.connected.get(), behind()));
     // Ends with its input.
     let _ = orders.next().await;
     Ok(())
 }
 
-impl Watchers {
-    /// Whether those who listen to one campaign have heard all that there is, as far as anybody can tell.
-    fn all_quiet(&self) -> bool {
-        let last = self.last_frames.borrow();
-        last.iter().enumerate().all(|(number, last)| number.is_multiple_of(OF_ALL) || last.elapsed() >= QUIET)
-    }
+/// The last position of what a client listens to; `ends` has that of everything, and then that of each campaign.
+fn end_of(number: usize, ends: &[u64]) -> u64 {
+    let place = if number.is_multiple_of(OF_ALL) { 0 } else { number + 1 };
+    ends.get(place).copied().unwrap_or_default()
+}
 
+impl Watchers {
     /// One client, for ever.
     async fn client(&self, number: usize) {
         let channel = if number.is_multiple_of(OF_ALL) {
@@ -195,14 +189,15 @@ impl Watchers {
         };
         self.journal.borrow_mut().write(&told)?;
         if let Some(at) = &told.cursor {
+            // Whoever is told that all it missed will come has not heard it yet.
             if let Some((position, _)) = place(at)
-                && channel == "tenant"
+                && told.recovered != Some(true)
             {
-                self.heard.borrow_mut()[number] = position;
+                let heard = &mut self.heard.borrow_mut()[number];
+                *heard = position.max(*heard);
             }
             *cursor = Some(at.clone());
         }
-        self.last_frames.borrow_mut()[number] = Instant::now();
         if event == "error" {
             bail!("{text}");
         }

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 
-use super::{Circumstances, Judgement};
+use super::{Circumstances, Judgement, left_of};
 use crate::rig::{Holdings, Rig};
 
 /// By how much memory and files may have grown, and what is no growth at all.
@@ -42,15 +42,19 @@ const LEFT: &str = "\
     end \
     return left";
 
+/// Sessions that have forgotten a transaction.
+const IDLE: &str = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+                    AND backend_type = 'client backend' AND state LIKE 'idle in transaction%' \
+                    AND state_change < clock_timestamp() - interval '3 seconds'";
+
+/// Sessions that get no lock.
+const WAITING: &str =
+    "SELECT count(*) FROM pg_locks WHERE NOT granted AND waitstart < clock_timestamp() - interval '5 seconds'";
+
 pub(super) fn judge(rig: &mut Rig, circumstances: &Circumstances<'_>, judgement: &mut Judgement) -> Result<()> {
-    let idle: u64 = rig.number(
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend' \
-         AND state LIKE 'idle in transaction%' AND state_change < clock_timestamp() - interval '3 seconds'",
-    )?;
+    let idle = left_of(rig, IDLE, circumstances.patience)?;
     judgement.check("O9", idle == 0, || format!("{idle} sessions are idle in a transaction"));
-    let waiting: u64 = rig.number(
-        "SELECT count(*) FROM pg_locks WHERE NOT granted AND waitstart < clock_timestamp() - interval '5 seconds'",
-    )?;
+    let waiting = left_of(rig, WAITING, circumstances.patience)?;
     judgement.check("O9", waiting == 0, || format!("{waiting} sessions wait for a lock"));
     let left = inbound_left(rig)?;
     judgement.check("O9", left == 0, || format!("{left} events are not finished"));
@@ -68,10 +72,10 @@ pub(super) fn judge(rig: &mut Rig, circumstances: &Circumstances<'_>, judgement:
         }
         let now = instance.holdings()?;
         let bound = |before: u64, slack| before * GROWTH_PERCENT / 100 + slack;
-        judgement.check("O9", now.memory_kib <= bound(before.memory_kib, SLACK_MEMORY_KIB), || {
+        judgement.measure("O9", now.memory_kib <= bound(before.memory_kib, SLACK_MEMORY_KIB), || {
             format!("instance {number} grew from {} to {} KiB", before.memory_kib, now.memory_kib)
         });
-        judgement.check("O9", now.files <= bound(before.files, SLACK_FILES), || {
+        judgement.measure("O9", now.files <= bound(before.files, SLACK_FILES), || {
             format!("instance {number} holds {} files, and held {}", now.files, before.files)
         });
     }

@@ -12,11 +12,15 @@ mod tests;
 
 pub(crate) use facts::{Facts, http_p99, rate};
 pub(crate) use hygiene::{Baseline, inbound_left};
+pub(crate) use store::OVERDUE;
+
+use std::time::Duration;
 
 use anyhow::Result;
 use serde::Serialize;
 
 use crate::faults::Limits;
+use crate::interrupt::wait;
 use crate::rig::Rig;
 
 /// Something that does not hold.
@@ -24,7 +28,37 @@ use crate::rig::Rig;
 pub(crate) struct Finding {
     /// `O1` to `O10`, or `extra` for what a fault itself asks for.
     pub(crate) oracle: &'static str,
+    pub(crate) kind: Kind,
     pub(crate) text: String,
+}
+
+/// What kind of promise is broken. Each oracle, and each fault, says which of its own are of which kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Kind {
+    /// What is there, how often, and whether it comes at all: that holds on the busiest machine.
+    Outcome,
+    /// How long, how fast or how much: others who work on the same machine make it worse. `--correctness` tells it only.
+    Measure,
+}
+
+impl Finding {
+    pub(crate) fn outcome(oracle: &'static str, text: impl Into<String>) -> Self {
+        Self { oracle, kind: Kind::Outcome, text: text.into() }
+    }
+
+    pub(crate) fn measure(oracle: &'static str, text: impl Into<String>) -> Self {
+        Self { oracle, kind: Kind::Measure, text: text.into() }
+    }
+
+    /// About something that should come within `limit`, and came after `took`: never breaks an outcome, late only a measure.
+    pub(crate) fn late(oracle: &'static str, took: Option<Duration>, limit: Duration, text: String) -> Option<Self> {
+        match took {
+            None => Some(Self::outcome(oracle, text)),
+            Some(took) if took > limit => Some(Self::measure(oracle, format!("{text}, but after {took:?}"))),
+            Some(_) => None,
+        }
+    }
 }
 
 /// What came out, in numbers.
@@ -59,13 +93,19 @@ impl Judgement {
         const NAMED: usize = 5;
         if !bad.is_empty() {
             let named = bad[..bad.len().min(NAMED)].join(", ");
-            self.findings.push(Finding { oracle, text: format!("{}: {what}: {named}", bad.len()) });
+            self.findings.push(Finding::outcome(oracle, format!("{}: {what}: {named}", bad.len())));
         }
     }
 
     fn check(&mut self, oracle: &'static str, holds: bool, text: impl FnOnce() -> String) {
         if !holds {
-            self.findings.push(Finding { oracle, text: text() });
+            self.findings.push(Finding::outcome(oracle, text()));
+        }
+    }
+
+    fn measure(&mut self, oracle: &'static str, holds: bool, text: impl FnOnce() -> String) {
+        if !holds {
+            self.findings.push(Finding::measure(oracle, text()));
         }
     }
 }
@@ -77,6 +117,18 @@ pub(crate) struct Circumstances<'a> {
     pub(crate) anchor: &'a str,
     pub(crate) baseline: &'a Baseline,
     pub(crate) limits: &'a Limits,
+    /// How long what has to pass may go on once the load has ended.
+    pub(crate) patience: Duration,
+}
+
+/// What `sql` counts, once that is nothing or `patience` is over.
+fn left_of(rig: &Rig, sql: &str, patience: Duration) -> Result<u64> {
+    let mut left = rig.number(sql)?;
+    wait(patience, || {
+        left = if left == 0 { 0 } else { rig.number(sql).unwrap_or(left) };
+        left == 0
+    })?;
+    Ok(left)
 }
 
 /// All of them.

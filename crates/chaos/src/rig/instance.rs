@@ -15,7 +15,7 @@ use super::http;
 use crate::interrupt::wait;
 
 /// How long it may take to get ready, or to end.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A process, or the place of one.
 pub(crate) struct Instance {
