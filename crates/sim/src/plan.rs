@@ -113,7 +113,7 @@ impl Plan {
             campaigns: rng.between(3, 25),
             callers: rng.index(6) + 2,
             producers: rng.index(3) + 1,
-            watchers: rng.index(4) + 1,
+            watchers: rng.index(3) + 1,
             active: Duration::from_secs(rng.between(30, 100)),
             latency_ms: rng.pick(&[0, 0, 1, 2, 8]),
             live_batches: rng.pick(&[1, 4, 64]),

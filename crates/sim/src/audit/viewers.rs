@@ -1,6 +1,8 @@
 //! What live clients were told by the hubs: of each channel every frame once, in order, none left out, or plainly a new
 //! beginning where the protocol has one; over all connections of a client, by the cursors that it goes on from.
 
+use std::collections::VecDeque;
+
 use domain::{CampaignKey, OwnerId};
 use ports::feed::Channel;
 use ports::journal::Position;
@@ -22,6 +24,8 @@ pub(crate) struct Viewer {
     pub(crate) seen: Option<Cursor>,
     /// It is subscribed, and has been told so.
     pub(crate) is_on: bool,
+    /// The frames that are due next, of one record: made once for all of them.
+    due: VecDeque<Frame>,
 }
 
 /// What a client is told when it begins, or begins anew.
@@ -33,6 +37,24 @@ pub(crate) struct Snapshot {
 }
 
 impl Viewer {
+    /// Somebody who has seen nothing of the channel that is `called` so.
+    pub(crate) fn new(name: String, channel: Channel, called: String, owner: Option<OwnerId>) -> Self {
+        Self { name, channel, called, owner, seen: None, is_on: false, due: VecDeque::new() }
+    }
+
+    /// The frame that is due after what it has `seen`.
+    fn due(&mut self, db: &Database, seen: Cursor) -> Option<&Frame> {
+        if self.due.is_empty() {
+            self.due = self.frames_after(db, seen).unwrap_or_default();
+        }
+        self.due.front()
+    }
+
+    fn has_seen(&mut self, cursor: Cursor) {
+        self.seen = Some(cursor);
+        self.due.clear();
+    }
+
     /// Whether there is anything that it may see.
     pub(crate) fn exists(&self, db: &Database) -> bool {
         let Some(key) = self.campaign() else { return true };
@@ -47,17 +69,23 @@ impl Viewer {
         }
     }
 
-    /// The next frame that it must be told, having `seen` everything up to there.
-    fn frame_after(&self, db: &Database, seen: Cursor) -> Option<Frame> {
-        let rest = db.read(Position(seen.position.0.saturating_sub(u64::from(seen.k < u32::MAX))), usize::MAX >> 1);
-        let records = rest.iter().filter(|record| self.channel.has(record));
-        records.flat_map(|record| frames_of(record)).find(|frame| frame.cursor > seen)
+    /// The next frames that it must be told, having `seen` everything up to there: all that are of one record.
+    fn frames_after(&self, db: &Database, seen: Cursor) -> Option<VecDeque<Frame>> {
+        let records = db.read(complete(seen), usize::MAX >> 1).iter().filter(|record| self.channel.has(record));
+        let unseen = |record| frames_of(record).into_iter().filter(|frame| frame.cursor > seen).collect();
+        records.map(|record| unseen(record)).find(|frames: &VecDeque<_>| !frames.is_empty())
     }
 
     /// When the first thing happened that it was not told.
     pub(crate) fn waits_since(&self, db: &Database) -> Option<domain::Timestamp> {
-        self.frame_after(db, self.seen.unwrap_or_default()).map(|frame| frame.timestamp)
+        let frames = self.frames_after(db, self.seen.unwrap_or_default())?;
+        frames.front().map(|frame| frame.timestamp)
     }
+}
+
+/// The last position of which nothing is missing.
+fn complete(seen: Cursor) -> Position {
+    Position(seen.position.0.saturating_sub(u64::from(seen.k < u32::MAX)))
 }
 
 impl Audit {
@@ -76,26 +104,27 @@ impl Audit {
 
     /// It is told what happened, in a frame with this `text`.
     pub(crate) fn tells(&mut self, db: &Database, viewer: usize, event: &str, cursor: Cursor, text: &str) {
-        let told = &self.viewers[viewer];
+        let reads_words = self.reads_words;
+        let told = &mut self.viewers[viewer];
         let Some(seen) = told.seen else {
             return self.breaks_of(viewer, &format!("is told {event} at {cursor} without a beginning"));
         };
-        match told.frame_after(db, seen) {
+        let called = told.called.clone();
+        let wrong = match told.due(db, seen) {
             Some(due) if due.cursor != cursor || due.event != event => {
-                let due = format!("is told {event} at {cursor}, and {} at {} is due", due.event, due.cursor);
-                return self.breaks_of(viewer, &due);
+                Some(format!("{} at {} is due", due.event, due.cursor))
             }
-            Some(due) if self.reads_words && due.to_text(&told.called) != text => {
-                return self
-                    .breaks_of(viewer, &format!("is told {event} at {cursor} in other words than the journal's"));
+            Some(due) if reads_words && due.to_text(&called) != text => {
+                Some("the journal says it in other words".to_owned())
             }
-            Some(_) => {}
-            None => {
-                return self
-                    .breaks_of(viewer, &format!("is told {event} at {cursor}, which the journal does not have"));
-            }
+            Some(_) => None,
+            None => Some("the journal does not have it".to_owned()),
+        };
+        if let Some(wrong) = wrong {
+            return self.breaks_of(viewer, &format!("is told {event} at {cursor}, and {wrong}"));
         }
-        self.viewers[viewer].seen = Some(cursor);
+        told.due.pop_front();
+        told.seen = Some(cursor);
         self.counts.shown += 1;
         self.latest = self.latest.max(cursor.position);
         let record = db.read(Position(cursor.position.0 - 1), 1).first();
@@ -125,14 +154,14 @@ impl Audit {
                 &format!("gets a snapshot of {cursor} with {version:?}, and there it was {state:?}"),
             );
         }
-        self.viewers[viewer].seen = Some(cursor);
+        self.viewers[viewer].has_seen(cursor);
         self.latest = self.latest.max(cursor.position);
     }
 
     /// It is told that it missed something: only where the journal does not reach back, or too much would follow.
     pub(crate) fn begins_anew(&mut self, db: &Database, viewer: usize, since: Cursor) {
         let told = &self.viewers[viewer];
-        let complete = Position(since.position.0.saturating_sub(u64::from(since.k < u32::MAX)));
+        let complete = complete(since);
         let is_gone = db.head().0.saturating_sub(self.lines.kept) > complete.0;
         let limit = self.lines.resume_limit;
         let missed = db.read(complete, usize::MAX >> 1).iter().filter(|record| told.channel.has(record));
@@ -144,7 +173,7 @@ impl Audit {
     /// It goes on from `cursor`, where it asked to: what lies before is told again, and nothing is left out.
     pub(crate) fn goes_on(&mut self, db: &Database, viewer: usize, cursor: Cursor) {
         self.has_all(db, viewer, cursor, "goes on from");
-        self.viewers[viewer].seen = Some(cursor);
+        self.viewers[viewer].has_seen(cursor);
     }
 
     /// It is told that it has everything up to `cursor`.
@@ -156,11 +185,10 @@ impl Audit {
         if seen >= cursor {
             return;
         }
-        match told.frame_after(db, seen) {
-            Some(missed) if missed.cursor <= cursor => {
-                self.breaks_of(viewer, &format!("{what} {cursor}, and was never told {}", missed.cursor));
-            }
-            _ => self.viewers[viewer].seen = Some(cursor),
+        let missed = told.frames_after(db, seen).and_then(|frames| Some(frames.front()?.cursor));
+        match missed.filter(|missed| *missed <= cursor) {
+            Some(missed) => self.breaks_of(viewer, &format!("{what} {cursor}, and was never told {missed}")),
+            None => self.viewers[viewer].has_seen(cursor),
         }
     }
 

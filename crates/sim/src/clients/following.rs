@@ -54,7 +54,7 @@ struct Question {
 impl Following {
     pub(super) fn new(world: &World, name: String, called: String, tenant: &TenantId, owner: Option<&OwnerId>) -> Self {
         let channel = channel(&called, tenant).expect("a channel of this world");
-        let viewer = Viewer { name, channel, called: called.clone(), owner: owner.cloned(), seen: None, is_on: false };
+        let viewer = Viewer::new(name, channel, called.clone(), owner.cloned());
         let at = world.audit(|audit, _, _| audit.watches(viewer));
         Self { called, at, progress: Progress::Off, is_heard: false, resume_from: None }
     }
@@ -104,7 +104,7 @@ impl Following {
     /// A frame of this channel.
     pub(super) fn hear(&mut self, world: &World, says: &ServerSays<'_>, text: &str) {
         let mark = says.cursor().map_or(0, |cursor| cursor.position.0 << 8 | u64::from(cursor.k.min(255)));
-        world.tell("told", [self.at as u64, mark], || format!("viewer {}: {text}", self.at));
+        world.tell("frame", [self.at as u64, mark], || format!("viewer {}: {text}", self.at));
         match (says.event, self.progress, says.cursor()) {
             ("subscribed", Progress::Asked(asked), Some(cursor)) if says.id == Some(asked.id) => {
                 self.begin(world, asked, cursor, says.state());

@@ -66,7 +66,7 @@ impl Tab {
             let role = rng.pick(&[Role::Viewer, Role::Operator]);
             let owner = if rng.chance(250) { choice::owner(rng) } else { None };
             let mut names = Vec::new();
-            for _ in 0..rng.between(1, 3) {
+            for _ in 0..rng.pick(&[1, 1, 2]) {
                 // Also campaigns of others: there is nothing to be seen of them.
                 let (_, key) = choice::campaign(&world.plan, rng);
                 let name = match (rng.below(4), &owner) {
