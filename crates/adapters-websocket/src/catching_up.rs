@@ -12,13 +12,15 @@ use crate::Hub;
 use crate::connection::Connection;
 use crate::encode;
 use crate::goodbye::Goodbye;
+use crate::planted::Planted;
+use crate::socket::Stream;
 use crate::subscribing::answered;
 use crate::subscriptions::{Progress, Reached, Subscription};
 
 /// Records in one read.
 const PAGE: usize = 256;
 
-impl Connection<'_> {
+impl<S: Stream> Connection<'_, S> {
     /// Takes the next step of a subscription that is behind; `turn` is given back after the read.
     pub(crate) async fn catch_up(&mut self, turn: SemaphorePermit<'_>) -> Result<(), Goodbye> {
         let Some(mut subscription) = self.subscriptions.take_behind() else { return Ok(()) };
@@ -36,6 +38,9 @@ impl Connection<'_> {
         let after = subscription.reached.complete();
         let read = read(self.hub, &subscription.channel, after, up_to).await;
         drop(turn);
+        if self.hub.has(Planted::LateListening) {
+            self.subscriptions.listen(subscription);
+        }
         let (records, floor) = read?;
         let is_too_much =
             resuming.is_some_and(|before| before.saturating_add(records.len()) > self.hub.settings.resume_limit);

@@ -1,12 +1,13 @@
 //! One connection: one task that waits for its socket, its mailbox and its clock, and nothing else. What is subscribed
 //! and how it catches up lives in `subscribing` and `catching_up`.
 
+use std::future::pending;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::upgrade::OnUpgrade;
 use ports::auth::{AuthError, Principal};
+use tokio::sync::SemaphorePermit;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use wire::frames::ClientFrame;
@@ -17,22 +18,15 @@ use crate::encode::{Answer, Unsent};
 use crate::goodbye::Goodbye;
 use crate::mailbox::{Delivery, Mail, Mailbox};
 use crate::quota::Quota;
-use crate::socket::{Received, Socket};
+use crate::socket::{Received, Socket, Stream};
 use crate::subscriptions::Subscriptions;
 
-/// How long the HTTP side may take to hand the socket over.
-const UPGRADE_LIMIT: Duration = Duration::from_secs(5);
 /// The longest sleep: the clock that tokens expire by may be set.
 const LONGEST_SLEEP: Duration = Duration::from_hours(1);
 
 /// Serves one connection to its end.
-pub(crate) async fn serve(hub: Arc<Hub>, upgrade: OnUpgrade, token: Option<String>, seat: Option<Seat>) {
-    let upgraded = match timeout(UPGRADE_LIMIT, upgrade).await {
-        Ok(Ok(upgraded)) => upgraded,
-        Ok(Err(error)) => return tracing::debug!(%error, "a WebSocket handshake failed"),
-        Err(_) => return tracing::debug!("a WebSocket handshake took too long"),
-    };
-    let mut socket = Socket::new(upgraded, hub.settings.send_limit).await;
+pub(crate) async fn serve<S: Stream>(hub: Arc<Hub>, stream: S, token: Option<String>, seat: Option<Seat>) {
+    let mut socket = Socket::new(stream, hub.settings.send_limit).await;
     let goodbye = match seat {
         None => Goodbye::too_many("connections"),
         Some(seat) => match Box::pin(admit(&hub, &mut socket, token, seat)).await {
@@ -50,9 +44,9 @@ pub(crate) async fn serve(hub: Arc<Hub>, upgrade: OnUpgrade, token: Option<Strin
 
 /// Waits for a valid token: the one that came with the request, or that of the first frame. Where authentication is off,
 /// everybody is somebody, and no token is waited for.
-async fn admit(
+async fn admit<S: Stream>(
     hub: &Arc<Hub>,
-    socket: &mut Socket,
+    socket: &mut Socket<S>,
     token: Option<String>,
     mut seat: Seat,
 ) -> Result<(Caller, Seat), Goodbye> {
@@ -78,7 +72,7 @@ async fn admit(
 }
 
 /// The token of the first frame, with the frame's id.
-async fn first_frame(socket: &mut Socket) -> Result<(String, Option<u64>), Goodbye> {
+async fn first_frame<S: Stream>(socket: &mut Socket<S>) -> Result<(String, Option<u64>), Goodbye> {
     loop {
         match socket.receive().await {
             Received::Sign => {}
@@ -137,12 +131,39 @@ impl Caller {
     }
 }
 
+/// What a connection does for its subscriptions.
+enum Work<'h> {
+    /// It looks at what waits for it.
+    Mail(Mail),
+    /// It takes the next step of one that is behind.
+    CatchUp(SemaphorePermit<'h>),
+}
+
+/// What is to be done next. Where there is both, mail and catching up alternate, so that neither waits for the other's end.
+async fn next_work<'h>(hub: &'h Hub, mailbox: &Mailbox, is_behind: bool, mail_first: bool) -> Work<'h> {
+    let mail = async { Work::Mail(mailbox.next().await) };
+    if !is_behind {
+        return mail.await;
+    }
+    let turn = async {
+        match hub.reads.acquire().await {
+            Ok(turn) => Work::CatchUp(turn),
+            Err(_) => pending().await,
+        }
+    };
+    if mail_first {
+        tokio::select! { biased; mail = mail => mail, turn = turn => turn }
+    } else {
+        tokio::select! { biased; turn = turn => turn, mail = mail => mail }
+    }
+}
+
 /// A connection whose caller is known.
-pub(crate) struct Connection<'c> {
+pub(crate) struct Connection<'c, S> {
     pub(crate) hub: &'c Arc<Hub>,
     pub(crate) caller: Caller,
     pub(crate) subscriptions: Subscriptions,
-    socket: &'c mut Socket,
+    socket: &'c mut Socket<S>,
     quota: Quota,
     /// Refused frames in a row.
     errors: u32,
@@ -152,8 +173,8 @@ pub(crate) struct Connection<'c> {
     _seat: Seat,
 }
 
-impl<'c> Connection<'c> {
-    fn new(hub: &'c Arc<Hub>, socket: &'c mut Socket, caller: Caller, seat: Seat) -> Self {
+impl<'c, S: Stream> Connection<'c, S> {
+    fn new(hub: &'c Arc<Hub>, socket: &'c mut Socket<S>, caller: Caller, seat: Seat) -> Self {
         let mailbox = Arc::new(Mailbox::new(hub.settings.queue_bytes));
         let now = Instant::now();
         Self {
@@ -174,9 +195,13 @@ impl<'c> Connection<'c> {
         let mailbox = Arc::clone(self.subscriptions.mailbox());
         let mut stopping = pin!(hub.stopping.cancelled());
         let mut alarm = pin!(sleep_until(self.next_alarm()));
+        let mut mail_first = true;
         loop {
             let is_behind = self.subscriptions.is_any_behind();
             let step = tokio::select! {
+                // In this order, and never by chance: what happens in the same order is answered in the same order. No
+                // client keeps the rest waiting: its frames are counted.
+                biased;
                 () = &mut stopping => Err(hub.restart()),
                 () = &mut alarm => {
                     let rung = self.ring().await;
@@ -191,14 +216,17 @@ impl<'c> Connection<'c> {
                     }
                     heard
                 }
-                mail = mailbox.next() => match mail {
-                    Mail::Frames(delivery) => self.deliver(delivery).await,
-                    Mail::Cut(routes) => {
-                        self.subscriptions.fall_behind(&routes);
-                        Ok(())
+                work = next_work(&hub, &mailbox, is_behind, mail_first) => {
+                    mail_first = matches!(work, Work::CatchUp(_));
+                    match work {
+                        Work::Mail(Mail::Frames(delivery)) => self.deliver(delivery).await,
+                        Work::Mail(Mail::Cut(routes)) => {
+                            self.subscriptions.fall_behind(&routes);
+                            Ok(())
+                        }
+                        Work::CatchUp(turn) => Box::pin(self.catch_up(turn)).await,
                     }
-                },
-                Ok(turn) = hub.reads.acquire(), if is_behind => Box::pin(self.catch_up(turn)).await,
+                }
             };
             if let Err(goodbye) = step {
                 return goodbye;

@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use failpoints::Point;
-use hyper::upgrade::OnUpgrade;
 use ports::feed::Live;
 use ports::journal::{Position, Record};
 use tokio::sync::Semaphore;
@@ -17,8 +16,10 @@ use tokio_util::task::TaskTracker;
 use crate::admission::{Admission, Seat};
 use crate::connection;
 use crate::goodbye::Goodbye;
+use crate::planted::Planted;
 use crate::routes::{Gap, Routes};
 use crate::snapshots::Snapshots;
+use crate::socket::Stream;
 use crate::{HubDeps, HubSettings};
 
 /// How many records are handed over at once.
@@ -42,6 +43,8 @@ pub struct Hub {
     /// Connections are dropped when this is cancelled.
     dropped: CancellationToken,
     farewells: AtomicU64,
+    #[cfg(feature = "sabotage")]
+    planted: std::sync::OnceLock<Planted>,
 }
 
 impl Hub {
@@ -57,6 +60,8 @@ impl Hub {
             tasks: TaskTracker::new(),
             dropped: CancellationToken::new(),
             farewells: AtomicU64::new(0),
+            #[cfg(feature = "sabotage")]
+            planted: std::sync::OnceLock::new(),
             deps,
             settings,
         })
@@ -70,6 +75,7 @@ impl Hub {
         self.routes.skip_to(self.deps.feed.top());
         loop {
             let next = tokio::select! {
+                biased;
                 () = shutdown.cancelled() => return,
                 next = live.next() => next,
             };
@@ -128,17 +134,47 @@ impl Hub {
         self.stopping.is_cancelled()
     }
 
-    /// Serves the WebSocket that `upgrade` becomes.
-    pub(crate) fn welcome(self: &Arc<Self>, upgrade: OnUpgrade, token: Option<String>, address: Option<IpAddr>) {
+    /// Serves a client, behind its handshake, to the end: what its bytes go over, if anything, is what `opening` becomes.
+    /// It counts as a connection from now on. `token` came with the handshake; with an `address` it is counted by that.
+    pub fn serve<S: Stream, O: Future<Output = Option<S>> + Send>(
+        self: &Arc<Self>,
+        opening: O,
+        token: Option<String>,
+        address: Option<IpAddr>,
+    ) -> impl Future<Output = ()> + Send + use<S, O> {
         let seat: Option<Seat> = self.admission.enter(address);
         let hub = Arc::clone(self);
         let dropped = self.dropped.clone();
-        self.tasks.spawn(async move {
+        self.tasks.track_future(async move {
+            let served = async {
+                if let Some(stream) = opening.await {
+                    connection::serve(hub, stream, token, seat).await;
+                }
+            };
             tokio::select! {
+                biased;
                 () = dropped.cancelled_owned() => {}
-                () = connection::serve(hub, upgrade, token, seat) => {}
+                () = served => {}
             }
-        });
+        })
+    }
+
+    /// Plants `bug`, for good.
+    #[cfg(feature = "sabotage")]
+    pub fn plant(&self, bug: Planted) {
+        let _ = self.planted.set(bug);
+    }
+
+    /// Whether `bug` is planted: never, but in a build that was made for it.
+    #[cfg(feature = "sabotage")]
+    pub(crate) fn has(&self, bug: Planted) -> bool {
+        self.planted.get() == Some(&bug)
+    }
+
+    #[cfg(not(feature = "sabotage"))]
+    #[expect(clippy::unused_self, reason = "as with the feature")]
+    pub(crate) const fn has(&self, _: Planted) -> bool {
+        false
     }
 
     /// How clients are told that the service stops: spread, so that they do not come back all at once.

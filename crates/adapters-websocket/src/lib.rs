@@ -10,6 +10,7 @@ mod encode;
 mod goodbye;
 mod hub;
 mod mailbox;
+mod planted;
 mod quota;
 mod routes;
 mod settings;
@@ -22,5 +23,8 @@ mod upgrade;
 mod visibility;
 
 pub use hub::Hub;
+#[cfg(feature = "sabotage")]
+pub use planted::Planted;
 pub use settings::{HubDeps, HubSettings};
+pub use socket::Stream;
 pub use upgrade::routes;

@@ -112,7 +112,10 @@ impl Routes {
         if position <= state.routed {
             return;
         }
-        for listener in state.channels.drain().flat_map(|(_, listeners)| listeners) {
+        // In the order of channels: nobody's turn depends on how a map is laid out.
+        let mut channels: Vec<_> = state.channels.drain().collect();
+        channels.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        for listener in channels.into_iter().flat_map(|(_, listeners)| listeners) {
             listener.mailbox.cut(listener.route);
         }
         state.routed = position;

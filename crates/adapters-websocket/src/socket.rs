@@ -4,9 +4,7 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use futures_util::{FutureExt, SinkExt, StreamExt};
-use hyper::upgrade::Upgraded;
-use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
@@ -31,9 +29,14 @@ pub(crate) enum Received {
     End(Goodbye),
 }
 
+/// What a WebSocket's bytes go over.
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Stream for S {}
+
 /// A server's end of a WebSocket.
-pub(crate) struct Socket {
-    stream: WebSocketStream<TokioIo<Upgraded>>,
+pub(crate) struct Socket<S> {
+    stream: WebSocketStream<S>,
     send_limit: Duration,
     /// What is left of encoded frames that could not be sent as a whole.
     rest: Bytes,
@@ -43,8 +46,8 @@ pub(crate) struct Socket {
     unreadable: bool,
 }
 
-impl Socket {
-    pub(crate) async fn new(upgraded: Upgraded, send_limit: Duration) -> Self {
+impl<S: Stream> Socket<S> {
+    pub(crate) async fn new(stream: S, send_limit: Duration) -> Self {
         // The read buffer is allocated and touched at once for every connection, and grows for the few long frames that
         // clients send; an unbuffered writer keeps nothing.
         let config = WebSocketConfig::default()
@@ -53,7 +56,7 @@ impl Socket {
             .max_write_buffer_size(MAX_SENT + 1024)
             .max_message_size(Some(MAX_RECEIVED))
             .max_frame_size(Some(MAX_RECEIVED));
-        let stream = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
+        let stream = WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await;
         Self { stream, send_limit, rest: Bytes::new(), owes_pong: false, unreadable: false }
     }
 

@@ -11,6 +11,7 @@ use crate::connection::Connection;
 use crate::goodbye::Goodbye;
 use crate::snapshot;
 use crate::snapshots::Reading;
+use crate::socket::Stream;
 use crate::subscriptions::{Progress, Reached, Resume, Subscription};
 use crate::visibility::{self, Refused};
 
@@ -23,7 +24,7 @@ pub(crate) enum NoSnapshot {
     Unavailable,
 }
 
-impl Connection<'_> {
+impl<S: Stream> Connection<'_, S> {
     /// Subscribes to the channel `name`; subscribing again begins anew.
     pub(crate) async fn subscribe(&mut self, name: &str, since: Option<&str>, id: Option<u64>) -> Result<(), Goodbye> {
         let channel = match visibility::channel(name, &self.caller.principal) {

@@ -9,6 +9,7 @@ use wire::frames::Cursor;
 
 use crate::Hub;
 use crate::mailbox::{Mailbox, RouteId};
+use crate::planted::Planted;
 use crate::routes::Listener;
 
 /// The route of a subscription that does not listen.
@@ -121,6 +122,9 @@ impl Subscriptions {
 
     /// Marks those that listened by `routes` as behind.
     pub(crate) fn fall_behind(&mut self, routes: &[RouteId]) {
+        if self.hub.has(Planted::CutUnheard) {
+            return;
+        }
         for subscription in self.list.iter_mut().filter(|s| routes.contains(&s.route)) {
             // Its route stays until it reads: what is in the mailbox still follows what was sent.
             subscription.progress = Progress::Behind { since: None, resume: None };

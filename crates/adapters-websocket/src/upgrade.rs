@@ -3,19 +3,24 @@
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::header::{
     AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
     SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use hyper::upgrade::OnUpgrade;
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use warp::reply::{Reply, Response};
 use warp::{Filter, Rejection};
 
 use crate::Hub;
 
+/// How long HTTP may take to hand the socket over.
+const UPGRADE_LIMIT: Duration = Duration::from_secs(5);
 /// The subprotocol that says: the next one in the list is a token.
 const BEARER: &str = "bearer";
 /// Query parameters that look like a token in the URL, where proxies and histories keep it.
@@ -130,7 +135,7 @@ fn answer(hub: &Arc<Hub>, handshake: Handshake, address: Option<IpAddr>) -> Resp
         }
         .into_response();
     };
-    hub.welcome(upgrade, token, address);
+    tokio::spawn(hub.serve(upgraded(upgrade), token, address));
     let mut response = StatusCode::SWITCHING_PROTOCOLS.into_response();
     let headers = response.headers_mut();
     headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
@@ -140,6 +145,21 @@ fn answer(hub: &Arc<Hub>, handshake: Handshake, address: Option<IpAddr>) -> Resp
         headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(BEARER));
     }
     response
+}
+
+/// The socket, once HTTP has let go of it.
+async fn upgraded(upgrade: OnUpgrade) -> Option<TokioIo<Upgraded>> {
+    match timeout(UPGRADE_LIMIT, upgrade).await {
+        Ok(Ok(upgraded)) => Some(TokioIo::new(upgraded)),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "a WebSocket handshake failed");
+            None
+        }
+        Err(_) => {
+            tracing::debug!("a WebSocket handshake took too long");
+            None
+        }
+    }
 }
 
 fn has_token(query: &str) -> bool {

@@ -65,7 +65,7 @@ pub trait Publisher: Send + Sync + 'static {
 }
 
 /// Which records a reader wants.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Channel {
     /// Of one campaign.
     Campaign(TenantId, CampaignId),

@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::calls::{Node, SimFeed};
+use crate::connections::Connections;
 use crate::plan::Settings;
 
 /// How long a stop in order may take.
@@ -27,7 +28,8 @@ pub(crate) struct Instance {
     pub(crate) commands: Arc<Commands>,
     pub(crate) reads: Reads,
     pub(crate) desk: DeadLetterDesk,
-    pub(crate) feed: Arc<SimFeed>,
+    pub(crate) connections: Connections,
+    feed: Arc<SimFeed>,
     /// It is gone, or about to be: what it did not answer is not known.
     pub(crate) gone: CancellationToken,
 }
@@ -56,11 +58,13 @@ impl Running {
         let commands = Arc::new(commands);
         let notices = Notices::new(node.clone(), node.ids.clone());
         tell(&notices, "instance.started", &node).await?;
+        let feed = SimFeed::new(node.clone());
         let instance = Arc::new(Instance {
             commands: Arc::clone(&commands),
             reads: Reads::new(node.clone(), node.clone()),
             desk: desk(&node, &commands, &notices),
-            feed: SimFeed::new(node.clone()),
+            connections: Connections::new(&node, &feed),
+            feed,
             gone: CancellationToken::new(),
             node,
         });
@@ -139,12 +143,15 @@ impl Running {
         self.tasks.spawn(async move {
             let _ = end.run_until_cancelled(feed.run()).await;
         });
+        let end = self.stops[3].clone();
+        self.tasks.spawn(async move { instance.connections.run(end).await });
     }
 
     /// It dies, at once.
     pub(crate) async fn die(mut self) {
         self.instance.gone.cancel();
         self.instance.node.gate.close();
+        self.instance.connections.break_off().await;
         self.tasks.shutdown().await;
     }
 
@@ -157,6 +164,9 @@ impl Running {
     async fn stop_in_order(&mut self) {
         for stage in 0..3 {
             self.stops[stage].cancel();
+            if stage == 0 {
+                self.instance.connections.say_goodbye().await;
+            }
             while !self.stages[stage].iter().all(tokio::task::AbortHandle::is_finished) {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }

@@ -7,6 +7,7 @@
 mod audit;
 mod calls;
 mod clients;
+mod connections;
 mod fault;
 mod fleet;
 mod gate;

@@ -30,6 +30,7 @@ pub struct Plan {
     /// Batches that a live client may be behind.
     pub(crate) live_batches: usize,
     pub(crate) settings: Settings,
+    pub(crate) lines: Lines,
 }
 
 /// What can be configured, as far as it matters here.
@@ -60,6 +61,35 @@ impl Settings {
     }
 }
 
+/// What live clients and their hubs have: small in most worlds, so that limits are met.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Lines {
+    /// Bytes that are on their way to a client.
+    pub(crate) pipe: usize,
+    pub(crate) queue_bytes: usize,
+    pub(crate) resume_limit: usize,
+    /// Reads for clients at once.
+    pub(crate) reads: usize,
+    pub(crate) send_limit: Duration,
+    pub(crate) slow_limit: Duration,
+    /// Records that the feed keeps; older ones cannot be resumed from.
+    pub(crate) kept: u64,
+}
+
+impl Lines {
+    fn of(rng: &mut Rng) -> Self {
+        Self {
+            pipe: rng.pick(&[1_024, 4_096, 65_536]),
+            queue_bytes: rng.pick(&[1, 2_000, 20_000, 262_144]),
+            resume_limit: rng.pick(&[5, 100, 10_000]),
+            reads: rng.pick(&[1, 4]),
+            send_limit: Duration::from_millis(rng.pick(&[500, 5_000])),
+            slow_limit: Duration::from_secs(rng.pick(&[2, 15])),
+            kept: rng.pick(&[30, 200, u64::MAX, u64::MAX]),
+        }
+    }
+}
+
 impl Plan {
     /// What `seed` does.
     pub fn of(seed: u64) -> Self {
@@ -83,11 +113,12 @@ impl Plan {
             campaigns: rng.between(3, 25),
             callers: rng.index(6) + 2,
             producers: rng.index(3) + 1,
-            watchers: rng.index(4) + 1,
+            watchers: rng.index(3) + 1,
             active: Duration::from_secs(rng.between(30, 100)),
             latency_ms: rng.pick(&[0, 0, 1, 2, 8]),
             live_batches: rng.pick(&[1, 4, 64]),
             settings: Settings::of(&mut rng),
+            lines: Lines::of(&mut rng),
         }
     }
 
@@ -102,6 +133,7 @@ impl Plan {
         plan.rates = Rates::none();
         plan.latency_ms = 0;
         plan.live_batches = 16;
+        plan.lines.kept = u64::MAX;
         plan
     }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::audit;
 use crate::audit::end::missing;
+use crate::audit::{self, FORMS_EVERY};
 use crate::clients::producer::Sent;
 use crate::clients::{caller, producer, reader, watcher};
 use crate::fault::Fault;
@@ -20,8 +20,6 @@ use crate::world::World;
 const CONVERGENCE: Duration = Duration::from_mins(1);
 /// How often it is looked whether it has.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// One run in so many also checks how everything is written down.
-const FORMS_EVERY: u64 = 8;
 
 /// What a run came to.
 #[derive(Debug, Clone)]

@@ -1,5 +1,5 @@
 //! Bugs that are planted to see whether they are found. They sit in the models, where adapters of the real servers could
-//! have them. Without the feature `sabotage` there are none.
+//! have them, but for two of the hub. Without the feature `sabotage` there are none.
 
 /// A planted bug.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,8 +32,10 @@ pub enum Sabotage {
     StaleLease,
     /// What is due is decided by the clock of an instance.
     InstanceClock,
-    /// A live client that is too slow is not told that it missed something.
+    /// A live client that is too slow is not told what it missed.
     SilentLag,
+    /// A live client that has caught up listens only then.
+    LateListening,
     /// Two decisions see the same version of a campaign, and the later one wins.
     LostUpdate,
     /// The cache takes whatever is put.
@@ -50,7 +52,7 @@ pub enum Sabotage {
 
 impl Sabotage {
     /// Every planted bug.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::AckBeforeCommit,
         Self::NoInboxCheck,
         Self::PositionsFromSequence,
@@ -66,6 +68,7 @@ impl Sabotage {
         Self::StaleLease,
         Self::InstanceClock,
         Self::SilentLag,
+        Self::LateListening,
         Self::LostUpdate,
         Self::CacheGoesBack,
         Self::TimersApart,

@@ -57,7 +57,8 @@ const LAYERS: &[Layer] = &[
     // Makes the tokens that the scenarios use, and their databases.
     layer("testkit", &["domain", "ports", "wire", "adapters-auth", "test-servers"]),
     layer("bench", &["domain", "ports", "wire", "application", "adapters-embedded", "test-servers"]),
-    layer("sim", &["domain", "ports", "wire", "application"]),
+    // The hub runs in it, over pipes.
+    layer("sim", &["domain", "ports", "wire", "application", "adapters-websocket"]),
     // The adapters that read what others wrote, put together without sockets.
     layer(
         "fuzz",

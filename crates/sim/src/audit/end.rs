@@ -6,7 +6,7 @@ use domain::Timestamp;
 use ports::journal::{Position, Record};
 use ports::query::{TimerRow, TimerState};
 
-use super::{Audit, Reader};
+use super::{Audit, Reader, Viewer};
 use crate::model::bus::Bus;
 use crate::model::store::Database;
 
@@ -39,6 +39,11 @@ pub(crate) fn missing(audit: &Audit, db: &Database, bus: &Bus, clock: Timestamp)
     let behind = |reader: &&Reader| reader.next(db).is_some_and(|next| next.fact.at < clock - LATE * 2);
     if let Some(reader) = audit.readers.iter().find(behind) {
         return Some(format!("{} was shown nothing after {}, and there is more", reader.name, reader.last));
+    }
+    let since = |viewer: &Viewer| viewer.waits_since(db).is_some_and(|since| since < clock - LATE * 2);
+    let behind = |viewer: &&Viewer| viewer.exists(db) && (!viewer.is_on || since(viewer));
+    if let Some(Viewer { name, called, is_on, seen, .. }) = audit.viewers.iter().find(behind) {
+        return Some(format!("{name} was told nothing of {called} after {seen:?} (subscribed: {is_on})"));
     }
     (told < head).then(|| format!("the world was told up to {told} of {head}"))
 }

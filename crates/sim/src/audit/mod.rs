@@ -5,17 +5,22 @@ pub(crate) mod end;
 mod log;
 mod readers;
 mod requests;
+mod viewers;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{Campaign, CampaignKey, TimerId};
-use ports::journal::{Entry, Fact, Record};
+use ports::journal::{Entry, Fact, Position, Record};
 use ports::store::CommandKey;
 
-use crate::plan::Plan;
+use crate::plan::{Lines, Plan};
 
 pub(crate) use readers::Reader;
 pub(crate) use requests::{OpId, Told};
+pub(crate) use viewers::{Snapshot, Viewer};
+
+/// One run in so many also checks how everything is written down.
+pub(crate) const FORMS_EVERY: u64 = 8;
 
 /// The auditor.
 #[derive(Debug)]
@@ -37,6 +42,13 @@ pub(crate) struct Audit {
     heard: BTreeMap<CampaignKey, u64>,
     ops: Vec<requests::Op>,
     pub(crate) readers: Vec<Reader>,
+    pub(crate) viewers: Vec<Viewer>,
+    /// The last position that anybody was told of.
+    pub(crate) latest: Position,
+    /// What bounds how far back hubs reach.
+    lines: Lines,
+    /// Whether the words of every frame are compared, too.
+    reads_words: bool,
     /// The highest term in which entries were handed out.
     pub(crate) term: u64,
     /// What a planted bug shows too early.
@@ -73,6 +85,10 @@ impl Audit {
             heard: BTreeMap::new(),
             ops: Vec::new(),
             readers: Vec::new(),
+            viewers: Vec::new(),
+            latest: Position::START,
+            lines: plan.lines,
+            reads_words: plan.seed.is_multiple_of(FORMS_EVERY),
             term: 0,
             uncommitted: Vec::new(),
             counts: Counts::default(),

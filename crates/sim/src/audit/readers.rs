@@ -1,4 +1,4 @@
-//! What live clients, readers of the streams and whoever asks were shown: every record once, in order, none left out; and
+//! What readers of the streams and whoever asks were shown: every record once, in order, none left out; and
 //! never an older campaign than the world has heard of.
 
 use domain::{Campaign, CampaignKey};
@@ -63,6 +63,7 @@ impl Audit {
         }
         self.counts.shown += 1;
         self.readers[at].last = position;
+        self.latest = self.latest.max(position);
     }
 
     /// What the world has heard of a campaign so far.

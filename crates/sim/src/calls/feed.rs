@@ -81,6 +81,11 @@ impl SimFeed {
         tail.top
     }
 
+    /// Older records are not kept.
+    fn begin(&self) -> Position {
+        Position(self.top().0.saturating_sub(self.node.world.plan.lines.kept))
+    }
+
     fn hand_out(&self, records: Vec<Arc<Record>>) {
         let mut tail = lock(&self.tail);
         tail.top = records.last().map_or(tail.top, |last| last.position);
@@ -96,7 +101,7 @@ impl Feed for SimFeed {
     }
 
     async fn floor(&self) -> Result<Position, PortError> {
-        Ok(Position::START)
+        Ok(self.begin())
     }
 
     async fn read(
@@ -108,6 +113,7 @@ impl Feed for SimFeed {
     ) -> Result<Vec<Arc<Record>>, PortError> {
         self.node.call_store("read feed", crate::fault::Fault::ReadFails).await?;
         let up_to = up_to.min(self.top());
+        let after = after.max(self.begin());
         let found = {
             let db = &self.node.world.state().db;
             let is_wanted = |record: &&Arc<Record>| record.position <= up_to && channel.has(record);
@@ -127,26 +133,21 @@ impl Feed for SimFeed {
     }
 
     fn subscribe(&self) -> Box<dyn LiveFeed> {
-        let hides_lag = self.node.world.has(Sabotage::SilentLag);
-        Box::new(Subscription { batches: lock(&self.tail).live.subscribe(), hides_lag })
+        Box::new(Subscription { batches: lock(&self.tail).live.subscribe() })
     }
 }
 
 struct Subscription {
     batches: broadcast::Receiver<Arc<[Arc<Record>]>>,
-    hides_lag: bool,
 }
 
 #[async_trait]
 impl LiveFeed for Subscription {
     async fn next(&mut self) -> Live {
-        loop {
-            match self.batches.recv().await {
-                Ok(batch) => return Live::Records(batch),
-                Err(broadcast::error::RecvError::Lagged(_)) if self.hides_lag => {}
-                Err(broadcast::error::RecvError::Lagged(_)) => return Live::Lagged,
-                Err(broadcast::error::RecvError::Closed) => return Live::Closed,
-            }
+        match self.batches.recv().await {
+            Ok(batch) => Live::Records(batch),
+            Err(broadcast::error::RecvError::Lagged(_)) => Live::Lagged,
+            Err(broadcast::error::RecvError::Closed) => Live::Closed,
         }
     }
 }

@@ -27,6 +27,11 @@ pub(super) fn key(number: u64) -> CampaignKey {
     CampaignKey { tenant, id }
 }
 
+/// One of those whose campaigns they are.
+pub(super) fn owner(rng: &mut Rng) -> Option<OwnerId> {
+    OwnerId::parse(&format!("o-{}", rng.below(3))).ok()
+}
+
 /// A definition; the same campaign always gets one that depends on its number and a little chance.
 pub(super) fn definition(plan: &Plan, rng: &mut Rng, number: u64, now: Timestamp) -> Definition {
     let start = now + TimeDelta::milliseconds(i64::try_from(rng.between(0, 30_000)).unwrap_or(0));

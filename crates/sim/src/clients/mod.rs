@@ -3,8 +3,10 @@
 
 pub(crate) mod caller;
 mod choice;
+mod following;
 pub(crate) mod producer;
 pub(crate) mod reader;
+mod socket;
 pub(crate) mod watcher;
 
 /// The number in metadata of ours, `{"n":12,..}`.
