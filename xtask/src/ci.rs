@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 
 use crate::{bench, chaos, fuzz, generate, sh, sim, test, tidy};
 
@@ -32,9 +32,7 @@ const STEPS: &[Step] = &[
     }),
     // With the features and targets of the tests, so that these and the generated documents use the same build.
     ("build", build),
-    ("simulation", || sim::check_with_built_binary(CI_SEEDS)),
-    ("fuzzing", || fuzz::check_with_built_binary(CI_FUZZ_SECONDS)),
-    ("chaos", chaos::check_with_built_binary),
+    ("chaos; simulation and fuzzing", beside_chaos),
     ("generated documents", || generate::run_with_built_binary(true)),
     ("quick bench", bench::check_with_built_binaries),
 ];
@@ -46,6 +44,19 @@ pub(crate) const FAILPOINTS: &str = "--features=lifecycle/failpoints";
 /// Builds everything there is.
 pub(crate) fn build() -> Result<()> {
     sh::run(sh::cargo().args(["build", "--locked", "--workspace", "--all-targets", FAILPOINTS]))
+}
+
+/// Chaos waits for most of its time. What only computes has the processor meanwhile, when nobody else wants it.
+fn beside_chaos() -> Result<()> {
+    std::thread::scope(|scope| {
+        let computing = scope.spawn(|| {
+            sim::check_with_built_binary(CI_SEEDS)?;
+            fuzz::check_with_built_binary(CI_FUZZ_SECONDS)
+        });
+        let chaos = chaos::check_with_built_binary();
+        let computed = computing.join().map_err(|_| anyhow!("it panicked"));
+        chaos.and(computed.and_then(|result| result))
+    })
 }
 
 pub(crate) fn run(without_tests: bool) -> Result<()> {
