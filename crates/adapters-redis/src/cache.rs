@@ -28,6 +28,8 @@ use crate::values::{arg, text};
 
 /// How long an entry is kept.
 const LONGEST_STAY: Duration = Duration::from_mins(1);
+/// So long a commit waits for a cache that could not be written last time: one that is slower is of no use.
+const SECOND_WAIT: Duration = Duration::from_millis(10);
 /// So many campaigns are written in one step.
 const CHUNK: usize = 100;
 
@@ -140,8 +142,10 @@ impl Cache for RedisCache {
     async fn put(&self, campaigns: Vec<Arc<Campaign>>) {
         if !campaigns.is_empty() {
             let entry = |c: &Arc<Campaign>| (self.entry(&c.key), c.version, wire::stored::encode_campaign(c));
+            let has_failed = self.failed.load(Ordering::Acquire);
+            let within = if has_failed { self.write_wait.min(SECOND_WAIT) } else { self.write_wait };
             // What cannot be kept is told by `write`, and read from the store.
-            let _ = self.write(campaigns.iter().map(entry).collect(), self.write_wait).await;
+            let _ = self.write(campaigns.iter().map(entry).collect(), within).await;
         }
     }
 

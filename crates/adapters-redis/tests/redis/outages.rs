@@ -147,7 +147,7 @@ async fn a_server_that_stands_still_is_an_error_in_time() {
     assert_told(&world, 1..=3).await;
 }
 
-fn campaign(version: u64) -> Arc<domain::Campaign> {
+pub(crate) fn campaign(version: u64) -> Arc<domain::Campaign> {
     let view = View { now: instant(), ..View::default() };
     let order = port_contracts::orders::Order::create(&key("spring"), port_contracts::fixtures::definition(instant()));
     let made = port_contracts::orders::carry_out(&view, &[order]).campaigns.remove(0).campaign;
