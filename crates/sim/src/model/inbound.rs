@@ -199,7 +199,7 @@ mod tests {
         stream.delete_pending(1);
         let taken = stream.claim("two", (2, true), None, TimeDelta::zero(), 2, now).ok();
         let ids = taken.map(|taken| taken.into_iter().map(|delivery| delivery.id.0).collect::<Vec<_>>());
-        assert_eq!(ids, Some(vec!["2-0".to_owned(), "4-0".to_owned()]));
+        assert_eq!(ids, Some(vec!["3-0".to_owned(), "4-0".to_owned()]));
         assert_eq!(stream.pending(), 2);
     }
 }
