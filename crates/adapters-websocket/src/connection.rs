@@ -1,13 +1,11 @@
 //! One connection: one task that waits for its socket, its mailbox and its clock, and nothing else. What is subscribed
 //! and how it catches up lives in `subscribing` and `catching_up`.
 
-use std::future::pending;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ports::auth::{AuthError, Principal};
-use tokio::sync::SemaphorePermit;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use wire::frames::ClientFrame;
@@ -20,6 +18,7 @@ use crate::mailbox::{Delivery, Mail, Mailbox};
 use crate::quota::Quota;
 use crate::socket::{Received, Socket, Stream};
 use crate::subscriptions::Subscriptions;
+use crate::work::{Next, Work, next};
 
 /// The longest sleep: the clock that tokens expire by may be set.
 const LONGEST_SLEEP: Duration = Duration::from_hours(1);
@@ -131,33 +130,6 @@ impl Caller {
     }
 }
 
-/// What a connection does for its subscriptions.
-enum Work<'h> {
-    /// It looks at what waits for it.
-    Mail(Mail),
-    /// It takes the next step of one that is behind.
-    CatchUp(SemaphorePermit<'h>),
-}
-
-/// What is to be done next. Where there is both, mail and catching up alternate, so that neither waits for the other's end.
-async fn next_work<'h>(hub: &'h Hub, mailbox: &Mailbox, is_behind: bool, mail_first: bool) -> Work<'h> {
-    let mail = async { Work::Mail(mailbox.next().await) };
-    if !is_behind {
-        return mail.await;
-    }
-    let turn = async {
-        match hub.reads.acquire().await {
-            Ok(turn) => Work::CatchUp(turn),
-            Err(_) => pending().await,
-        }
-    };
-    if mail_first {
-        tokio::select! { biased; mail = mail => mail, turn = turn => turn }
-    } else {
-        tokio::select! { biased; turn = turn => turn, mail = mail => mail }
-    }
-}
-
 /// A connection whose caller is known.
 pub(crate) struct Connection<'c, S> {
     pub(crate) hub: &'c Arc<Hub>,
@@ -195,7 +167,7 @@ impl<'c, S: Stream> Connection<'c, S> {
         let mailbox = Arc::clone(self.subscriptions.mailbox());
         let mut stopping = pin!(hub.stopping.cancelled());
         let mut alarm = pin!(sleep_until(self.next_alarm()));
-        let mut mail_first = true;
+        let mut first = Next::Mail;
         loop {
             let is_behind = self.subscriptions.is_any_behind();
             let step = tokio::select! {
@@ -216,8 +188,8 @@ impl<'c, S: Stream> Connection<'c, S> {
                     }
                     heard
                 }
-                work = next_work(&hub, &mailbox, is_behind, mail_first) => {
-                    mail_first = matches!(work, Work::CatchUp(_));
+                work = next(&mailbox, &hub.reads, is_behind, first) => {
+                    first = work.then();
                     match work {
                         Work::Mail(Mail::Frames(delivery)) => self.deliver(delivery).await,
                         Work::Mail(Mail::Cut(routes)) => {

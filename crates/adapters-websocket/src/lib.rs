@@ -1,7 +1,7 @@
 //! Live views over WebSocket (DESIGN §7): connections, channels, snapshots, resume and back-pressure.
 //!
-//! Lives here: the [`Hub`] with its pump and connections, and the `warp` route that a request becomes a WebSocket by. Does
-//! not live here: what frames say (`wire`), what is true (`ports`), the accept loop.
+//! Lives here: the [`Hub`] with its pump and connections, and the `warp` route that a request becomes a WebSocket by; the
+//! simulator lets it serve pipes. Does not live here: what frames say (`wire`), what is true (`ports`), the accept loop.
 
 mod admission;
 mod catching_up;
@@ -21,9 +21,9 @@ mod subscribing;
 mod subscriptions;
 mod upgrade;
 mod visibility;
+mod work;
 
 pub use hub::Hub;
-#[cfg(feature = "sabotage")]
 pub use planted::Planted;
 pub use settings::{HubDeps, HubSettings};
 pub use socket::Stream;

@@ -275,6 +275,31 @@ mod tests {
         assert_eq!(routes.add(&tenant(), listener(&mailbox)), Position(6));
     }
 
+    #[tokio::test]
+    async fn those_who_are_cut_off_are_woken_in_the_order_of_their_channels() {
+        let routes = Routes::new(Position::START);
+        let woken = Arc::new(Mutex::new(Vec::new()));
+        let channels: Vec<_> = (10..40)
+            .map(|n| {
+                Channel::Campaign(TenantId::default_tenant(), CampaignId::parse(&format!("c-{n}")).expect("an id"))
+            })
+            .collect();
+        let mut waiting = tokio::task::JoinSet::new();
+        for channel in channels.iter().rev().cloned() {
+            let mailbox = Arc::new(Mailbox::new(1));
+            routes.add(&channel, listener(&mailbox));
+            let woken = Arc::clone(&woken);
+            waiting.spawn(async move {
+                mailbox.next().await;
+                woken.lock().unwrap_or_else(PoisonError::into_inner).push(channel);
+            });
+        }
+        tokio::task::yield_now().await;
+        routes.skip_to(Position(7));
+        waiting.join_all().await;
+        assert_eq!(*woken.lock().unwrap_or_else(PoisonError::into_inner), channels);
+    }
+
     #[test]
     fn a_route_that_ended_leaves_no_trace() {
         let routes = Routes::new(Position::START);

@@ -1,4 +1,4 @@
-//! One instance of the service: the loops of the application on the ports of this world, wired as the program wires them.
+//! One instance of the service: the loops of the application and the hub on the ports of this world, wired as the program wires them.
 
 use std::sync::Arc;
 use std::time::Duration;

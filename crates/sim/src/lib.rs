@@ -1,7 +1,7 @@
 //! The whole service in one thread, under virtual time, in a world whose every mishap comes from a seed.
 //!
-//! Real are the domain and the application: commands, timers, relay, consumer, recovery, maintenance, presence and
-//! housekeeping, wired as the program wires them. Modelled are the servers, the clocks, the instances' lives, and everybody
+//! Real are the domain, the application and the WebSocket hub: commands, timers, relay, consumer, recovery, maintenance,
+//! presence, housekeeping and live clients' connections, wired as the program wires them. Modelled are the servers, the clocks, the instances' lives, and everybody
 //! outside. The models pass the contract suites of the ports. How to run it stands in `docs/SIMULATION.md`.
 
 mod audit;

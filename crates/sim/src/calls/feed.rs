@@ -1,4 +1,4 @@
-//! What live clients of one instance read: the journal as far as it was published, followed by the mark.
+//! What the hub of one instance reads: the journal as far as it was published, followed by the mark.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

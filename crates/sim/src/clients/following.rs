@@ -6,7 +6,7 @@ use ports::feed::Channel;
 use ports::journal::Position;
 use wire::frames::Cursor;
 
-use super::socket::{ServerSays, State};
+use super::socket::{Recovery, ServerSays, State};
 use crate::audit::{Snapshot, Viewer};
 use crate::world::World;
 
@@ -110,12 +110,12 @@ impl Following {
                 self.begin(world, asked, cursor, says.state());
             }
             ("recovered", Progress::Resuming { id, begun_anew }, Some(cursor)) if says.id == Some(id) => {
-                self.recover(world, cursor, says.recovered(), begun_anew);
+                self.recover(world, cursor, says.recovery(), begun_anew);
                 self.becomes(world, Progress::On);
             }
             // It was cut off, and the journal does not reach back.
             ("recovered", _, Some(cursor)) if says.id.is_none() && self.is_heard => {
-                self.recover(world, cursor, says.recovered(), false);
+                self.recover(world, cursor, says.recovery(), false);
             }
             ("unsubscribed", Progress::Leaving { id }, None) if says.id == Some(id) => self.is_cut_off(world),
             ("error", Progress::Asked(asked), None) if says.id == Some(asked.id) => {
@@ -152,11 +152,11 @@ impl Following {
     }
 
     /// It has been told all that it missed, or gets a snapshot instead, perhaps once more.
-    fn recover(&mut self, world: &World, cursor: Cursor, told: Option<Option<State>>, begun_anew: bool) {
+    fn recover(&mut self, world: &World, cursor: Cursor, told: Option<Recovery>, begun_anew: bool) {
         world.audit(|audit, db, _| match (told, audit.viewers[self.at].seen) {
-            (Some(None), _) if !begun_anew => audit.has_all(db, self.at, cursor, "has recovered up to"),
-            (Some(Some(_)), Some(seen)) if begun_anew && seen == cursor => {}
-            (Some(Some(state)), Some(seen)) if !begun_anew => {
+            (Some(Recovery::Whole), _) if !begun_anew => audit.has_all(db, self.at, cursor, "has recovered up to"),
+            (Some(Recovery::Anew(_)), Some(seen)) if begun_anew && seen == cursor => {}
+            (Some(Recovery::Anew(state)), Some(seen)) if !begun_anew => {
                 audit.begins_anew(db, self.at, seen);
                 audit.begins_with(db, self.at, Snapshot { cursor, version: state.version() }, seen.position);
             }

@@ -93,6 +93,15 @@ impl State {
     }
 }
 
+/// What `recovered` tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Recovery {
+    /// Nothing was missed.
+    Whole,
+    /// Something was, and this is the present.
+    Anew(State),
+}
+
 #[derive(Deserialize)]
 struct Recovered {
     recovered: bool,
@@ -122,10 +131,14 @@ impl<'f> ServerSays<'f> {
         self.data()
     }
 
-    /// The snapshot of `recovered`, none where nothing was missed.
-    pub(super) fn recovered(&self) -> Option<Option<State>> {
+    /// How it has recovered.
+    pub(super) fn recovery(&self) -> Option<Recovery> {
         let Recovered { recovered, snapshot } = self.data()?;
-        (recovered == snapshot.is_none()).then_some(snapshot)
+        match snapshot {
+            None if recovered => Some(Recovery::Whole),
+            Some(state) if !recovered => Some(Recovery::Anew(state)),
+            _ => None,
+        }
     }
 
     /// The code of an error.

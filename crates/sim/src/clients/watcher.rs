@@ -181,24 +181,24 @@ impl Tab {
 
     fn read(&mut self, text: &str) {
         let Some(says) = ServerSays::read(text) else {
-            return self.objects(format!("cannot read {text}"));
+            return self.objects(&format!("cannot read {text}"));
         };
         if says.id.is_some() && says.id == self.must_fail {
             self.must_fail = None;
             if says.event != "error" || says.code() != "forbidden" {
-                self.objects(format!("may hear what is not for it: {text}"));
+                self.objects(&format!("may hear what is not for it: {text}"));
             }
             return;
         }
         let Some(channel) = says.channel else {
             if says.event != "pong" {
-                self.objects(format!("did not ask for {text}"));
+                self.objects(&format!("did not ask for {text}"));
             }
             return;
         };
         match self.channels.iter_mut().find(|following| following.called == channel) {
             Some(following) => following.hear(&self.world, &says, text),
-            None => self.objects(format!("did not ask for {text}")),
+            None => self.objects(&format!("did not ask for {text}")),
         }
     }
 
@@ -206,7 +206,7 @@ impl Tab {
     fn part(&mut self, code: u16, reason: &str) {
         self.world.tell("goodbye", [self.number, u64::from(code)], || format!("to tab {}: {reason}", self.number));
         if !GOODBYES.contains(&code) {
-            self.objects(format!("is told {code} {reason}"));
+            self.objects(&format!("is told {code} {reason}"));
         }
         if let Some(cursor) = resumable_from(reason) {
             let takes_it = self.world.between(0, 1) == 0;
@@ -216,7 +216,7 @@ impl Tab {
         }
     }
 
-    fn objects(&self, what: String) {
+    fn objects(&self, what: &str) {
         self.world.audit(|audit, _, _| audit.breaks(format!("tab {}: {what}", self.number)));
     }
 }

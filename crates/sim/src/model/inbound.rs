@@ -95,25 +95,26 @@ impl Stream {
         max: usize,
         now: Timestamp,
     ) -> Result<Vec<Delivery>, Refusal> {
-        let group = self.serve(term, fenced)?;
+        self.serve(term, fenced)?;
+        let entries = &self.entries;
+        let group = self.group.as_mut().ok_or(Refusal::NoGroup)?;
         let mut claimed = Vec::new();
-        for (id, pending) in &mut group.pending {
-            if claimed.len() == max {
-                break;
+        // What is gone is pending no longer, and does not count: fewer than `max` are all there are.
+        group.pending.retain(|id, pending| {
+            let is_due = now - pending.since >= idle && owner.is_none_or(|owner| pending.consumer == owner);
+            if !is_due || claimed.len() == max {
+                return true;
             }
-            if now - pending.since >= idle && owner.is_none_or(|owner| pending.consumer == owner) {
-                consumer.clone_into(&mut pending.consumer);
-                pending.since = now;
-                pending.deliveries += 1;
-                claimed.push(*id);
+            if !entries.contains_key(id) {
+                return false;
             }
-        }
-        let (there, gone): (Vec<u64>, Vec<u64>) = claimed.into_iter().partition(|id| self.entries.contains_key(id));
-        let group = self.serve(term, fenced)?;
-        for id in gone {
-            group.pending.remove(&id);
-        }
-        Ok(there.into_iter().filter_map(|id| self.delivery(id)).collect())
+            consumer.clone_into(&mut pending.consumer);
+            pending.since = now;
+            pending.deliveries += 1;
+            claimed.push(*id);
+            true
+        });
+        Ok(claimed.into_iter().filter_map(|id| self.delivery(id)).collect())
     }
 
     fn delivery(&self, id: u64) -> Option<Delivery> {
@@ -178,4 +179,27 @@ fn entry_id(id: u64) -> EntryId {
 
 fn number(id: &EntryId) -> Option<u64> {
     id.0.strip_suffix("-0")?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+
+    #[test]
+    fn entries_that_are_gone_do_not_keep_those_behind_them_from_being_taken_over() {
+        let (mut stream, now) = (Stream::default(), Timestamp::default());
+        for _ in 0..4 {
+            stream.append(RawEntry::default(), now);
+        }
+        stream.make_group(false);
+        assert_eq!(stream.take("one", (1, true), 4, now).map(|new| new.len()).ok(), Some(4));
+        stream.delete_pending(0);
+        stream.delete_pending(1);
+        let taken = stream.claim("two", (2, true), None, TimeDelta::zero(), 2, now).ok();
+        let ids = taken.map(|taken| taken.into_iter().map(|delivery| delivery.id.0).collect::<Vec<_>>());
+        assert_eq!(ids, Some(vec!["3-0".to_owned(), "4-0".to_owned()]));
+        assert_eq!(stream.pending(), 2);
+    }
 }
