@@ -18,6 +18,9 @@ use crate::scene::{Chance, Measures, Profile, Scene};
 /// A run with less load before the fault proves nothing.
 const LEAST_RATE: f64 = 40.0;
 
+/// Commands a second while it heals, where measures are not judged.
+const LIGHT: u32 = 10;
+
 /// How long after the end of the fault nothing may be unknown any more.
 const ALL_SETTLED: Duration = Duration::from_mins(1);
 
@@ -138,6 +141,10 @@ pub(crate) fn run(rig: &mut Rig, fault: &Fault, profile: Profile, seed: u64, run
     if limits.judged_by_itself {
         drop(load);
         return Ok(ran.judged(profile, begun));
+    }
+    if profile.measures == Measures::Told {
+        // A machine that cannot carry the load is no service that hangs.
+        load.commands.tell(&format!("rate {LIGHT}"))?;
     }
     heal(rig, profile, limits, &mut ran)?;
     let settled = load.commands.tell("finish")?;

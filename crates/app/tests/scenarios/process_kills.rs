@@ -37,9 +37,9 @@ impl Journal {
     fn invent(&self, chance: &mut Chance) -> (String, Value) {
         let mut all = self.0.lock().expect("nobody panicked");
         let id = format!("k-{:05}", all.len());
-        let plan = Plan::quick(&id, chance.seconds(1, 4), chance.seconds(1, 3));
+        let plan = Plan::quick(&id, chance.seconds(1, 4), chance.seconds(8, 10));
         let waits = ["createdExpirySeconds", "runningExpirySeconds", "closedExpirySeconds"];
-        // However long it is down, only the claim ends a life.
+        // However long it is down, only the claim ends a life, and a start comes before the end.
         let plan = waits.into_iter().fold(plan, |plan, wait| plan.policy(wait, json!(3_600)));
         let body = plan.body().clone();
         all.insert(id.clone(), Sent { body: body.clone(), answer: None });
