@@ -18,6 +18,12 @@ use crate::scene::{Chance, Measures, Profile, Scene};
 /// A run with less load before the fault proves nothing.
 const LEAST_RATE: f64 = 40.0;
 
+/// Commands a second while it heals, where measures are not judged.
+const LIGHT: u32 = 10;
+
+/// How long after the end of the fault nothing may be unknown any more.
+const ALL_SETTLED: Duration = Duration::from_mins(1);
+
 /// How long after the load has ended the last events may be under way.
 const DRAINED: Duration = Duration::from_secs(20);
 
@@ -59,7 +65,7 @@ struct Load {
 }
 
 impl Load {
-    fn start(rig: &Rig, run: &str, folder: &Path, seed: u64, from: u64) -> Result<Self> {
+    fn start(rig: &Rig, profile: Profile, run: &str, folder: &Path, seed: u64, from: u64) -> Result<Self> {
         let (service, redis, token) = (rig.service(), rig.outside_redis(), Rig::token());
         let start = |what: &str, rest: &[(&str, String)]| {
             let journal = folder.join(what).display().to_string();
@@ -71,7 +77,8 @@ impl Load {
         let (to_service, to_redis) = (("service", service.to_string()), ("redis", redis.to_string()));
         let token = ("token", token);
         let read = start("read", &[to_redis.clone(), ("after", from.to_string())])?;
-        let commands = start("commands", &[to_service.clone(), to_redis, of_run.clone(), token.clone()])?;
+        let patience = ("patience", profile.patience(ALL_SETTLED).as_secs().to_string());
+        let commands = start("commands", &[to_service.clone(), to_redis, of_run.clone(), token.clone(), patience])?;
         let watch = start("watch", &[to_service, of_run, token, ("seed", seed.to_string())])?;
         Ok(Self { commands, watch, read })
     }
@@ -85,7 +92,7 @@ pub(crate) fn run(rig: &mut Rig, fault: &Fault, profile: Profile, seed: u64, run
     let limits = fault.limits;
     let anchor = rig.sql("SELECT position || ':' || encode(hash, 'hex') FROM journal_head")?.trim().to_owned();
     let from = anchor.split(':').next().context("no position")?.parse()?;
-    let mut load = Load::start(rig, run, &folder, seed, from)?;
+    let mut load = Load::start(rig, profile, run, &folder, seed, from)?;
     let steady = now_millis();
     pause(profile.steady)?;
     if profile.measures == Measures::Told {
@@ -134,6 +141,10 @@ pub(crate) fn run(rig: &mut Rig, fault: &Fault, profile: Profile, seed: u64, run
     if limits.judged_by_itself {
         drop(load);
         return Ok(ran.judged(profile, begun));
+    }
+    if profile.measures == Measures::Told {
+        // A machine that cannot carry the load is no service that hangs.
+        load.commands.tell(&format!("rate {LIGHT}"))?;
     }
     heal(rig, profile, limits, &mut ran)?;
     let settled = load.commands.tell("finish")?;

@@ -12,7 +12,7 @@ use crate::oracles::{Finding, Kind};
 use crate::rig::{Instance, Rig};
 
 /// How long something may take on a machine that others use, too, where only outcomes are judged: what needs longer hangs.
-const GENEROUS: Duration = Duration::from_mins(1);
+const GENEROUS: Duration = Duration::from_mins(2);
 
 /// How long each part of a run takes, and what it is held to.
 #[derive(Debug, Clone, Copy)]

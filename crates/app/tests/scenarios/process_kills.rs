@@ -37,9 +37,9 @@ impl Journal {
     fn invent(&self, chance: &mut Chance) -> (String, Value) {
         let mut all = self.0.lock().expect("nobody panicked");
         let id = format!("k-{:05}", all.len());
-        let plan = Plan::quick(&id, chance.seconds(1, 4), chance.seconds(1, 3));
+        let plan = Plan::quick(&id, chance.seconds(1, 4), chance.seconds(6, 8));
         let waits = ["createdExpirySeconds", "runningExpirySeconds", "closedExpirySeconds"];
-        // However long it is down, only the claim ends a life.
+        // However long it is down, only the claim ends a life, and a start comes before the end.
         let plan = waits.into_iter().fold(plan, |plan, wait| plan.policy(wait, json!(3_600)));
         let body = plan.body().clone();
         all.insert(id.clone(), Sent { body: body.clone(), answer: None });
@@ -82,7 +82,7 @@ async fn a_file_whose_process_is_killed_at_any_instant_is_whole_and_holds_what_w
         for _ in 0..CALLERS {
             callers.spawn(call(service.admin(), Arc::clone(&journal), chance.split()));
         }
-        tokio::time::sleep(Duration::from_millis(20 + chance.below(500))).await;
+        tokio::time::sleep(Duration::from_millis(20 + chance.below(280))).await;
         service.kill().await;
         callers.join_all().await;
         check_image(&service);

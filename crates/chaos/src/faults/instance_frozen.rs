@@ -6,7 +6,11 @@ use anyhow::Result;
 use rustix::process::Signal;
 
 use super::{Fault, Limits, USUAL};
+use crate::interrupt::pause;
 use crate::scene::Scene;
+
+/// Longer than its leases and its sessions live without it: others take over, and it comes back to what is not its own.
+const LEAST: Duration = Duration::from_secs(8);
 
 pub(super) const FAULT: Fault = Fault {
     number: 3,
@@ -20,7 +24,7 @@ pub(super) const FAULT: Fault = Fault {
 fn strike(scene: &mut Scene<'_>) -> Result<()> {
     let frozen = scene.holder("relay")?;
     scene.rig.instances[frozen].signal(Signal::STOP)?;
-    let lasted = scene.last();
+    let lasted = pause(scene.profile.fault.max(LEAST));
     scene.rig.instances[frozen].signal(Signal::CONT)?;
     lasted
 }

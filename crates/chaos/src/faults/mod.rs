@@ -205,5 +205,9 @@ pub(crate) const ROWS: &[Row] = &[
     Row::Run(slow_readers::FAULT),
     Row::Run(connect_storm::FAULT),
     Row::Elsewhere { number: 46, name: "hostile-input", test: "crates/app/tests/scenarios" },
-    Row::Elsewhere { number: 47, name: "embedded-cuts", test: "crates/adapters-embedded/tests" },
+    Row::Elsewhere {
+        number: 47,
+        name: "embedded-cuts",
+        test: "crates/adapters-embedded/tests/power_cuts.rs, crates/app/tests/scenarios/process_kills.rs",
+    },
 ];

@@ -26,9 +26,6 @@ const PATIENCE: Duration = Duration::from_secs(4);
 /// The pauses between attempts grow up to this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 
-/// How long after the end of the fault nothing may be unknown any more.
-const ALL_SETTLED: Duration = Duration::from_mins(1);
-
 #[derive(Args)]
 pub(crate) struct Arguments {
     /// Where the balancer listens.
@@ -41,6 +38,9 @@ pub(crate) struct Arguments {
     run: String,
     #[arg(long)]
     token: String,
+    /// For how many seconds in the end outcomes may be unknown.
+    #[arg(long)]
+    patience: u64,
     #[arg(long)]
     journal: PathBuf,
 }
@@ -97,7 +97,7 @@ async fn work(sender: Rc<Sender>) -> Result<()> {
     if order != "finish" {
         bail!("what is {order:?}?");
     }
-    let latest = Instant::now() + ALL_SETTLED;
+    let latest = Instant::now() + Duration::from_secs(sender.arguments.patience);
     while let Ok(Some(settled)) = timeout_at(latest, open.join_next()).await {
         settled??;
     }

@@ -22,7 +22,7 @@ const MOST: usize = 500;
 const WAITS: Duration = Duration::from_millis(300);
 
 /// How long at the end it waits for what is to come.
-const PATIENCE: Duration = Duration::from_mins(1);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 #[derive(Args)]
 pub(crate) struct Arguments {

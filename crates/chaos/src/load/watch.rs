@@ -36,7 +36,7 @@ const HANDSHAKE: Duration = Duration::from_secs(4);
 const SILENCE: Duration = Duration::from_secs(10);
 
 /// How long at the end it waits for what is to come.
-const PATIENCE: Duration = Duration::from_mins(1);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 #[derive(Args)]
 pub(crate) struct Arguments {

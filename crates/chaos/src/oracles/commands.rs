@@ -40,7 +40,7 @@ pub(super) fn judge(facts: &Facts, judgement: &mut Judgement) {
     judgement.none("O1", "answers and steps that do not fit", &ghosts);
     judgement.none("O2", "done more than once", &doubled);
     judgement.none("HTTP", "answers that are neither an outcome nor 503", &strange(facts));
-    judgement.none("O10", "unknown a minute after all was well again", &unknown);
+    judgement.none("O10", "still unknown after all was well again", &unknown);
 }
 
 /// The longest that anybody waited.
