@@ -1,4 +1,5 @@
-//! Programs that come from the system's packages: the servers of tests and the proxy of the deployment tests.
+//! Programs that come from the system's packages: the servers of tests, the proxy of the deployment tests,
+//! and wrong clocks.
 
 use std::path::Path;
 
@@ -8,7 +9,7 @@ use test_servers::find;
 use crate::sh;
 
 /// What Debian calls them, and Homebrew.
-const DEBIAN: &[&str] = &["postgresql", "redis-server", "nginx"];
+const DEBIAN: &[&str] = &["postgresql", "redis-server", "nginx", "libfaketime"];
 const HOMEBREW: &[&str] = &["postgresql@16", "redis", "nginx"];
 
 /// Asked by packages of Debian before they start a service.
@@ -18,7 +19,7 @@ const START_POLICY: &str = "/usr/sbin/policy-rc.d";
 pub(crate) fn need_servers() -> Result<()> {
     let missing = missing();
     if missing.is_empty() {
-        eprintln!("PostgreSQL, Redis and nginx: found");
+        eprintln!("PostgreSQL, Redis, nginx, libfaketime: found");
         return Ok(());
     }
     for (name, reason) in &missing {
@@ -34,7 +35,7 @@ pub(crate) fn need_servers() -> Result<()> {
     } else {
         bail!(
             "install PostgreSQL 15 or newer, Redis 7.0 or newer (with TLS) and nginx; Fedora: `dnf install \
-             postgresql-server redis nginx`, Arch: `pacman -S postgresql redis nginx`"
+             postgresql-server redis nginx libfaketime`, Arch: `pacman -S postgresql redis nginx libfaketime`"
         );
     }
     match self::missing().first() {
@@ -63,6 +64,9 @@ fn missing() -> Vec<(&'static str, String)> {
         if find::on_path(program).is_none() {
             missing.push((program, "not found".to_owned()));
         }
+    }
+    if cfg!(target_os = "linux") && find::faketime().is_none() {
+        missing.push(("libfaketime", "not found".to_owned()));
     }
     missing
 }

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use clap::{Parser, Subcommand};
 
 use faults::{Cover, Fault, ROWS, Row, cover_of};
@@ -112,9 +112,17 @@ fn drive(arguments: &Arguments) -> Result<bool> {
             report.covered(row);
             continue;
         };
-        if let Some(why) = fault.needs.and_then(|needs| needs()) {
-            report.impossible(fault, &why);
-            continue;
+        match fault.needs.and_then(|needs| needs()) {
+            // What every change is held to does not hold where it was not tried.
+            Some(why) if arguments.correctness => {
+                report.failed(fault, &anyhow!(why));
+                continue;
+            }
+            Some(why) => {
+                report.impossible(fault, &why);
+                continue;
+            }
+            None => {}
         }
         let ran = attempt(
             &mut rig,

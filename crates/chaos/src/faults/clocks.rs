@@ -1,19 +1,11 @@
 //! Clocks that are wrong: of an instance, and of the database.
 
-use std::path::{Path, PathBuf};
-
 use anyhow::{Context as _, Result};
+use test_servers::find;
 
 use super::{Fault, Limits, USUAL};
 use crate::interrupt::pause;
 use crate::scene::Scene;
-
-/// Where distributions keep it.
-const FAKES: &[&str] = &[
-    "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1",
-    "/usr/lib/aarch64-linux-gnu/faketime/libfaketimeMT.so.1",
-    "/usr/lib64/faketime/libfaketimeMT.so.1",
-];
 
 pub(super) const OF_INSTANCES: Fault = Fault {
     number: 37,
@@ -22,7 +14,7 @@ pub(super) const OF_INSTANCES: Fault = Fault {
     strike: of_instances,
     // Ids tell the time of the instance that made them, and so, here, nothing about how late a timer was armed.
     limits: Limits { ids_tell_time: false, ..USUAL },
-    needs: Some(|| fake().is_none().then(|| "libfaketime is not installed".to_owned())),
+    needs: Some(|| find::faketime().is_none().then(|| "libfaketime is not installed".to_owned())),
 };
 
 pub(super) const OF_THE_DATABASE: Fault = Fault {
@@ -34,12 +26,8 @@ pub(super) const OF_THE_DATABASE: Fault = Fault {
     needs: None,
 };
 
-fn fake() -> Option<PathBuf> {
-    FAKES.iter().map(PathBuf::from).find(|path| Path::exists(path))
-}
-
 fn of_instances(scene: &mut Scene<'_>) -> Result<()> {
-    let fake = fake().context("libfaketime is gone")?;
+    let fake = find::faketime().context("libfaketime is gone")?;
     for (number, offset) in [(0, "+600s"), (1, "-600s")] {
         scene.restart_with(
             number,
