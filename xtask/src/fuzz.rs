@@ -11,7 +11,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     sh::run(cargo.args(arguments))
 }
 
-/// Searches for so many seconds with the build of the tests, when nobody else wants the processor: nothing is built.
+/// Searches for so many seconds with the build of the tests: nothing is built for it.
 pub(crate) fn check_with_built_binary(seconds: &str) -> Result<()> {
-    sh::run(sh::patient(built::program("debug", "lifecycle-fuzz")?).args(["--seconds", seconds]))
+    sh::run(sh::command(built::program("debug", "lifecycle-fuzz")?).args(["--seconds", seconds]))
 }

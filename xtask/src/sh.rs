@@ -25,13 +25,6 @@ pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// A program that runs in the root of the workspace when nobody else wants the processor.
-pub(crate) fn patient(program: impl AsRef<OsStr>) -> Command {
-    let mut command = command("nice");
-    command.args(["-n", "19"]).arg(program);
-    command
-}
-
 /// Runs it with its output shown; fails unless it succeeds.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let shown = shown(command);

@@ -14,7 +14,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     sh::run(cargo.arg("--").args(arguments))
 }
 
-/// Runs so many seeds with the build of the tests, when nobody else wants the processor: nothing is built.
+/// Runs so many seeds with the build of the tests: nothing is built for it.
 pub(crate) fn check_with_built_binary(seeds: &str) -> Result<()> {
-    sh::run(sh::patient(built::program("debug", "lifecycle-sim")?).args(["--seeds", seeds]))
+    sh::run(sh::command(built::program("debug", "lifecycle-sim")?).args(["--seeds", seeds]))
 }
