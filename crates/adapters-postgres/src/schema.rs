@@ -121,6 +121,13 @@ diesel::allow_tables_to_appear_in_same_query!(campaigns, journal);
 /// parsed and planned anew each time, a round trip before it is run.
 macro_rules! statement {
     ($(#[$doc:meta])* $name:ident -> $answer:ty, $text:expr) => {
+        $crate::schema::statement! { $(#[$doc])* $name, $text }
+
+        impl diesel::query_builder::Query for $name {
+            type SqlType = $answer;
+        }
+    };
+    ($(#[$doc:meta])* $name:ident, $text:expr) => {
         $(#[$doc])*
         #[derive(diesel::query_builder::QueryId)]
         pub(crate) struct $name;
@@ -133,10 +140,6 @@ macro_rules! statement {
                 out.push_sql($text);
                 Ok(())
             }
-        }
-
-        impl diesel::query_builder::Query for $name {
-            type SqlType = $answer;
         }
     };
     (
