@@ -9,7 +9,7 @@ CREATE FUNCTION lifecycle_now() RETURNS timestamptz
 -- statement that writes a row, which is a seventh of what a small commit costs; those have what spans columns (ADR 0012).
 CREATE DOMAIN positive AS bigint CHECK (VALUE > 0);
 CREATE DOMAIN attempts AS integer CHECK (VALUE >= 0);
-CREATE DOMAIN sha256 AS bytea CHECK (length(VALUE) = 32);
+CREATE DOMAIN hash AS bytea CHECK (length(VALUE) = 32);
 CREATE DOMAIN actor_kind AS text CHECK (VALUE IN ('producer', 'service', 'operator', 'timer', 'system'));
 CREATE DOMAIN campaign_status AS text
     CHECK (VALUE IN ('CREATED', 'RUNNING', 'CLOSED', 'REWARD_CLAIM', 'EXPIRED', 'CANCELLED'));
@@ -36,7 +36,7 @@ CREATE TABLE journal (
     kind          text        NOT NULL,
     data          text        NOT NULL,
     -- SHA-256 over this row and the hash of the row before it.
-    hash          sha256      NOT NULL,
+    hash          hash        NOT NULL,
     PRIMARY KEY (position, at)
 ) PARTITION BY RANGE (at);
 -- A campaign's history. A partitioned table can hold uniqueness only together with its partition key; that no sequence
@@ -89,7 +89,7 @@ SELECT lifecycle_make_partitions(clock_timestamp(), 3);
 CREATE TABLE journal_head (
     one      boolean     PRIMARY KEY CHECK (one),
     position bigint      NOT NULL,
-    hash     sha256      NOT NULL,
+    hash     hash        NOT NULL,
     at       timestamptz NOT NULL,
     -- The oldest position after which the journal is still whole: partitions before it were taken away.
     floor    bigint      NOT NULL DEFAULT 0 CHECK (floor BETWEEN 0 AND position)
@@ -183,7 +183,7 @@ CREATE TABLE inbox (
     sender      text        COLLATE "C" NOT NULL,
     command     text        COLLATE "C" NOT NULL,
     campaign    text        COLLATE "C" NOT NULL,
-    fingerprint sha256      NOT NULL,
+    fingerprint hash        NOT NULL,
     outcome     text        NOT NULL CHECK (outcome IN ('applied', 'unchanged', 'rejected')),
     version     bigint      CHECK ((version IS NOT NULL) = (outcome <> 'rejected')),
     code        text        CHECK ((code IS NOT NULL) = (outcome = 'rejected')),
