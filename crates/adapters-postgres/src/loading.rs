@@ -175,15 +175,14 @@ pub(crate) async fn hold_due(
     type Row = (TimerCore, i32, i64, String, String, String);
     let limit = limit_of(limit, MAX_BATCH);
     let mut connection: &AsyncPgConnection = &unit.connection;
-    let hold = HoldDue { limit: &limit };
     // Sent in this order, in one round trip.
-    let (begun, held): (_, diesel::QueryResult<Vec<(Clock, Option<Row>)>>) =
-        futures_util::join!(unit.begin(), hold.load(&mut connection));
+    let hold = HoldDue { limit: &limit };
+    let (begun, rows) = futures_util::join!(unit.begin(), hold.load::<(Clock, Option<Row>)>(&mut connection));
     begun?;
-    let held = held?;
-    let now = held.iter().next().map(|(clock, _)| *clock).ok_or_else(|| corrupt("the journal has no head"))?;
+    let rows = rows?;
+    let Some(&(now, _)) = rows.as_slice().first() else { return Err(corrupt("the journal has no head")) };
     let mut unreadable = Vec::new();
-    for (core, tried, number, tenant, id, body) in held.into_iter().filter_map(|(_, due)| due) {
+    for (core, tried, number, tenant, id, body) in rows.into_iter().filter_map(|(_, due)| due) {
         match rows::key(&tenant, &id).and_then(|key| Ok((key, core.timer()?))) {
             Ok((key, timer)) => {
                 if !view.campaigns.contains_key(&key) && !view.unreadable.contains_key(&key) {
