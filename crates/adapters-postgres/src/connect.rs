@@ -38,14 +38,15 @@ pub(crate) struct Connector {
 const READER_IDLE: Duration = Duration::from_secs(3);
 
 /// A unit of work finds all of its rows by keys or in the order of an index. The planner does not know how few they are, since
-/// they come as arrays, and reads and hashes a whole table for them while that is small. It is to look for no other way, and
-/// not each time anew.
+/// they come as arrays, and reads and hashes a whole table for them while that is small. It is to look for no other way, to
+/// keep nothing of what it found for a second look that never comes, and not to plan each time anew.
 const BY_INDEX: &str = "SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off; \
-    SET enable_mergejoin = off; SET plan_cache_mode = force_generic_plan;";
+    SET enable_mergejoin = off; SET enable_memoize = off; SET enable_material = off; \
+    SET plan_cache_mode = force_generic_plan;";
 
 /// Takes back what only units of work want, for work that reads a lot.
 pub(crate) const BY_ANY_WAY: &str = "RESET enable_seqscan; RESET enable_bitmapscan; RESET enable_hashjoin; \
-    RESET enable_mergejoin; RESET plan_cache_mode;";
+    RESET enable_mergejoin; RESET enable_memoize; RESET enable_material; RESET plan_cache_mode;";
 
 /// The oldest version that has all that we use.
 const OLDEST: i32 = 150_000;

@@ -3,13 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use diesel::pg::Pg;
-use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel_async::{AsyncConnectionCore as _, AsyncPgConnection, SimpleAsyncConnection};
 use futures_util::future::BoxFuture;
 use ports::PortError;
 
 use crate::failure::{Failure, unknown};
+use crate::schema::statement;
 
 /// The end of a transaction, and whether it may have come.
 #[derive(Debug, Clone, Default)]
@@ -55,13 +54,7 @@ impl Ending {
 /// A statement that is sent when it is first asked.
 pub(crate) type Sending<'a> = BoxFuture<'a, diesel::QueryResult<usize>>;
 
-/// COMMIT as a prepared statement.
-#[derive(QueryId)]
-struct Commit;
-
-impl QueryFragment<Pg> for Commit {
-    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> diesel::QueryResult<()> {
-        out.push_sql("COMMIT");
-        Ok(())
-    }
+statement! {
+    /// COMMIT as a prepared statement.
+    Commit, "COMMIT"
 }

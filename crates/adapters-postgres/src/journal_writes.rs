@@ -1,8 +1,6 @@
 //! The end of the journal: facts get their places and links in the chain here, as the last thing that a commit does.
 
-use diesel::dsl::sql;
-use diesel::prelude::*;
-use diesel::sql_types::{Bool, Nullable, Timestamptz};
+use diesel::sql_types::{BigInt, Binary, Nullable, Timestamptz};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use domain::Timestamp;
 use failpoints::Point;
@@ -17,7 +15,7 @@ use crate::ending::Ending;
 use crate::failure::{Failure, corrupt};
 use crate::pipeline::Pipeline;
 use crate::rows::{int, uint};
-use crate::schema::{journal_head, statement};
+use crate::schema::statement;
 use crate::unit::News;
 
 statement! {
@@ -55,6 +53,23 @@ statement! {
     "SELECT 1 / count(*) FROM journal_head WHERE one AND position = ?"
 }
 
+statement! {
+    /// Holds the head, and looks at the end of the index of what is armed.
+    ///
+    /// Lifts `lock_timeout` for the rest of the transaction, from before the row is locked on. It is made for rows that
+    /// somebody sits on; behind the head there is a queue that moves, as fast as the disk does. `statement_timeout` ends the
+    /// wait when it does not.
+    TakeHead -> (BigInt, Binary, Nullable<Timestamptz>),
+    "SELECT position, hash, (SELECT min(fire_at) FROM timers WHERE fire_at IS NOT NULL) FROM journal_head \
+     WHERE one AND set_config('lock_timeout', '0', true) = '0' FOR UPDATE"
+}
+
+statement! {
+    /// One look at the end of an index.
+    NextDue -> Nullable<Timestamptz>,
+    "SELECT min(fire_at) FROM timers WHERE fire_at IS NOT NULL"
+}
+
 /// Where the journal and its chain end.
 struct Head {
     position: u64,
@@ -70,21 +85,9 @@ pub(crate) struct Appended {
     pub(crate) next_due: Option<Timestamp>,
 }
 
-/// Lifts `lock_timeout` for the rest of the transaction, from before the row is locked on. It is made for rows that
-/// somebody sits on; behind the head there is a queue that moves, as fast as the disk does. `statement_timeout` ends the
-/// wait when it does not.
-const PATIENTLY: &str = "set_config('lock_timeout', '0', true) = '0'";
-
-/// One look at the end of an index.
-const NEXT_DUE: &str = "(SELECT min(fire_at) FROM timers WHERE fire_at IS NOT NULL)";
-
 /// Takes the head, which every commit of every instance waits for until this transaction ends.
 async fn take_head(mut connection: &AsyncPgConnection) -> Result<(Head, Option<Timestamp>), Failure> {
-    let taking = journal_head::table
-        .select((journal_head::position, journal_head::hash, sql::<Nullable<Timestamptz>>(NEXT_DUE)))
-        .filter(journal_head::one.and(sql::<Bool>(PATIENTLY)))
-        .for_update();
-    let rows: Vec<(i64, Vec<u8>, Option<Timestamp>)> = taking.load(&mut connection).await?;
+    let rows: Vec<(i64, Vec<u8>, Option<Timestamp>)> = TakeHead.load(&mut connection).await?;
     let (position, hash, next_due) = rows.into_iter().next().ok_or_else(|| corrupt("the journal has no head"))?;
     let hash = hash.try_into().map_err(|_| corrupt("the last hash of the journal is cut off"))?;
     Ok((Head { position: uint(position), hash }, next_due))
@@ -104,7 +107,7 @@ pub(crate) async fn append(
     let mut connection = pipeline.connection();
     if facts.is_empty() {
         pipeline.flush().await?;
-        let next_due = diesel::select(sql::<Nullable<Timestamptz>>(NEXT_DUE)).get_result(&mut connection).await?;
+        let next_due = NextDue.get_result(&mut connection).await?;
         return Ok(Appended { first: None, next_due });
     }
     let stored: Vec<(&Fact, StoredEntry)> =

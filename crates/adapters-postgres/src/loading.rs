@@ -27,25 +27,28 @@ statement! {
 }
 
 statement! {
-    /// Holds the campaigns of due timers, and shows both.
+    /// Holds the campaigns of due timers, and shows both; the clock after that in each row, of which there is always one.
     HoldDue<'a> {
         limit: &'a i64 as BigInt,
     } -> (
-        (
-            sql_types::Uuid,
-            sql_types::Text,
-            sql_types::Text,
-            sql_types::Timestamptz,
+        (sql_types::Timestamptz, sql_types::Timestamptz),
+        sql_types::Nullable<(
+            (
+                sql_types::Uuid,
+                sql_types::Text,
+                sql_types::Text,
+                sql_types::Timestamptz,
+                sql_types::BigInt,
+                sql_types::Nullable<sql_types::Text>,
+            ),
+            sql_types::Integer,
             sql_types::BigInt,
-            sql_types::Nullable<sql_types::Text>,
-        ),
-        sql_types::Integer,
-        sql_types::BigInt,
-        sql_types::Text,
-        sql_types::Text,
-        sql_types::Text,
+            sql_types::Text,
+            sql_types::Text,
+            sql_types::Text,
+        )>,
     ),
-    "SELECT timer, kind, name, due_at, generation, payload, attempts, number, tenant, campaign, body \
+    "SELECT now, committed, timer, kind, name, due_at, generation, payload, attempts, number, tenant, campaign, body \
      FROM lifecycle_hold_due(?)"
 }
 
@@ -172,13 +175,14 @@ pub(crate) async fn hold_due(
     type Row = (TimerCore, i32, i64, String, String, String);
     let limit = limit_of(limit, MAX_BATCH);
     let mut connection: &AsyncPgConnection = &unit.connection;
-    let hold = HoldDue { limit: &limit };
     // Sent in this order, in one round trip.
-    let (begun, due, now): (_, diesel::QueryResult<Vec<Row>>, _) =
-        futures_util::join!(unit.begin(), hold.load(&mut connection), clock(&unit.connection));
+    let hold = HoldDue { limit: &limit };
+    let (begun, rows) = futures_util::join!(unit.begin(), hold.load::<(Clock, Option<Row>)>(&mut connection));
     begun?;
+    let rows = rows?;
+    let Some(&(now, _)) = rows.as_slice().first() else { return Err(corrupt("the journal has no head")) };
     let mut unreadable = Vec::new();
-    for (core, tried, number, tenant, id, body) in due? {
+    for (core, tried, number, tenant, id, body) in rows.into_iter().filter_map(|(_, due)| due) {
         match rows::key(&tenant, &id).and_then(|key| Ok((key, core.timer()?))) {
             Ok((key, timer)) => {
                 if !view.campaigns.contains_key(&key) && !view.unreadable.contains_key(&key) {
@@ -196,7 +200,7 @@ pub(crate) async fn hold_due(
             }
         }
     }
-    Ok((unreadable, now?))
+    Ok((unreadable, now))
 }
 
 /// Leaves these timers alone for a while.

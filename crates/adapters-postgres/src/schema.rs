@@ -116,7 +116,32 @@ diesel::allow_tables_to_appear_in_same_query!(campaigns, journal);
 
 /// Declares a statement with a fixed text and one `?` per field, prepared once per connection. Lists bind as arrays, for
 /// `unnest`. With `-> (Types)` it answers rows. Texts with U+0000, which PostgreSQL cannot keep, are refused unsent.
+///
+/// Whatever a commit runs is one of these, or built of columns only: where `diesel::dsl::sql` has a part in it, diesel has it
+/// parsed and planned anew each time, a round trip before it is run.
 macro_rules! statement {
+    ($(#[$doc:meta])* $name:ident -> $answer:ty, $text:expr) => {
+        $crate::schema::statement! { $(#[$doc])* $name, $text }
+
+        impl diesel::query_builder::Query for $name {
+            type SqlType = $answer;
+        }
+    };
+    ($(#[$doc:meta])* $name:ident, $text:expr) => {
+        $(#[$doc])*
+        #[derive(diesel::query_builder::QueryId)]
+        pub(crate) struct $name;
+
+        impl diesel::query_builder::QueryFragment<diesel::pg::Pg> for $name {
+            fn walk_ast<'b>(
+                &'b self,
+                mut out: diesel::query_builder::AstPass<'_, 'b, diesel::pg::Pg>,
+            ) -> diesel::QueryResult<()> {
+                out.push_sql($text);
+                Ok(())
+            }
+        }
+    };
     (
         $(#[$doc:meta])*
         $name:ident<$life:lifetime> { $($field:ident: $rust:ty as $sql:ident),+ $(,)? } -> $answer:ty, $text:expr

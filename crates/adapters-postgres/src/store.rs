@@ -125,3 +125,115 @@ async fn apply(unit: &mut Unit, view: &View, changes: Changes) -> Result<Appende
     let between = (!changes.inbox.is_empty()).then_some(Point::StoreInboxWritten);
     journal_writes::append(pipeline, ending, news, &changes.facts, between).await
 }
+
+#[cfg(test)]
+mod tests {
+    //! What is run for each commit is parsed and planned once. No statistics of the server tell when it is not.
+
+    use diesel::sql_query;
+    use diesel::sql_types::{BigInt, Text};
+    use diesel_async::AsyncPgConnection;
+    use port_contracts::fixtures::{definition, key, now};
+    use port_contracts::orders::{FireDue, create};
+    use ports::feed::{MAX_READ, Outbox};
+    use ports::journal::Position;
+    use ports::wakeups::{Hint, Sleeper, Wakeups};
+    use test_servers::database::{self, FreshDatabase};
+
+    use super::*;
+    use crate::migrate;
+    use crate::postgres::Freshness;
+    use crate::settings::PostgresSettings;
+
+    struct Nobody;
+
+    impl Wakeups for Nobody {
+        fn announce(&self, _: Hint) {}
+
+        fn subscribe(&self) -> Box<dyn Sleeper> {
+            unreachable!("a store only announces")
+        }
+    }
+
+    /// A statement that a connection has prepared.
+    #[derive(diesel::QueryableByName)]
+    struct Known {
+        #[diesel(sql_type = Text)]
+        statement: String,
+        #[diesel(sql_type = BigInt)]
+        runs: i64,
+        #[diesel(sql_type = BigInt)]
+        planned_anew: i64,
+    }
+
+    async fn known(on: &mut AsyncPgConnection) -> Result<Vec<Known>, Failure> {
+        let ask = "SELECT statement, generic_plans + custom_plans AS runs, custom_plans AS planned_anew \
+            FROM pg_prepared_statements WHERE statement NOT LIKE '%pg_prepared_statements%'";
+        Ok(sql_query(ask).load(on).await?)
+    }
+
+    /// A store with one connection that writes and one that reads, and a campaign each for so many firings.
+    async fn open(firings: usize) -> (FreshDatabase, Arc<Postgres>) {
+        let database = tokio::task::block_in_place(|| database::fresh("lifecycle_empty", |_| ()));
+        let settings = PostgresSettings { writers: 1, readers: 1, ..PostgresSettings::new(database.url().into()) };
+        migrate::up(&settings).await.expect("it is migrated");
+        let postgres = Postgres::open(settings, Arc::new(Nobody)).await.expect("it opens");
+        let store: Arc<dyn Store> = postgres.clone();
+        for n in 0..firings {
+            create(&store, &key(&format!("c-{n}")), definition(now(&store).await)).await;
+        }
+        database.psql(
+            "CREATE OR REPLACE FUNCTION lifecycle_now() RETURNS timestamptz LANGUAGE sql VOLATILE PARALLEL SAFE \
+             AS 'SELECT clock_timestamp() + interval ''1 minute'''",
+        );
+        (database, postgres)
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_commit_runs_what_its_connection_has_prepared_and_planned_before() {
+        let (_database, postgres) = open(2).await;
+        for _ in 0..2 {
+            let fired = postgres.transact(Scope::Due { limit: 1 }, Arc::new(FireDue)).await.expect("firing");
+            assert_eq!(fired.due, 1);
+        }
+        let known = postgres.write(async move |unit: &mut Unit| known(&mut unit.connection).await).await;
+        let known = known.expect("it is told");
+        for begin in [
+            "BEGIN",
+            "SELECT now, committed, timer",
+            "UPDATE campaigns",
+            "UPDATE timers",
+            "INSERT INTO timers",
+            "SELECT position, hash",
+            "WITH moved",
+            "SELECT 1 / count(*) FROM journal_head",
+            "COMMIT",
+        ] {
+            let of: Vec<_> = known.iter().filter(|known| known.statement.starts_with(begin)).collect();
+            assert!(matches!(of[..], [one] if one.runs >= 2 && one.planned_anew == 0), "{begin}");
+        }
+        postgres.close().await;
+    }
+
+    /// The server makes five plans before it believes that none is better than one for all values.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn the_log_is_read_by_one_plan_for_all_ranges() {
+        let (database, postgres) = open(1).await;
+        database.psql(
+            "INSERT INTO journal (position, id, at, tenant, actor_kind, actor_subject, kind, data, hash) \
+             SELECT position + n, gen_random_uuid(), at, tenant, actor_kind, actor_subject, kind, data, hash \
+             FROM journal, generate_series(1, 100000) n; \
+             ANALYZE journal",
+        );
+        for _ in 0..8 {
+            let records = Outbox::read(postgres.as_ref(), Position(100_000), MAX_READ).await.expect("reading");
+            assert_eq!(records.len(), 1);
+        }
+        let known = postgres.ask(Freshness::Now, async |connection| known(connection).await).await;
+        let known = known.expect("it is told");
+        let reads: Vec<_> =
+            known.iter().filter(|known| known.statement.starts_with("SELECT position, id, at")).collect();
+        assert!(matches!(reads[..], [one] if one.runs == 8 && one.planned_anew == 5));
+        postgres.close().await;
+    }
+}

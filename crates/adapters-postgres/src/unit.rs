@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use diesel::result::{DatabaseErrorKind, Error};
-use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
+use diesel_async::{AsyncConnectionCore as _, AsyncPgConnection, SimpleAsyncConnection};
 use domain::{CampaignKey, Timestamp};
 use failpoints::Point;
 use ports::PortError;
@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 use crate::ending::Ending;
 use crate::failure::{Failure, refused, unavailable, unknown};
 use crate::pools::{Lent, Pool};
+use crate::schema::statement;
 
 /// How often a connection that turns out to be dead is replaced before anything was done on it.
 pub(crate) const FRESH: usize = 3;
@@ -35,6 +36,11 @@ where
 }
 
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+
+statement! {
+    /// BEGIN as a prepared statement, since what goes with it is prepared, too.
+    Begin, BEGIN
+}
 
 /// Who begins the transaction of a unit of work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +65,7 @@ impl Unit {
     /// Begins the transaction, without waiting for anything else: what is sent right behind it is part of it.
     pub(crate) async fn begin(&self) -> Result<(), Failure> {
         let mut connection: &AsyncPgConnection = &self.connection;
-        connection.batch_execute(BEGIN).await.map_err(|error| match Failure::from(error) {
+        connection.execute_returning_count(Begin).await.map(drop).map_err(|error| match Failure::from(error) {
             Failure::Port(error @ PortError::Unavailable { .. }) => Failure::NotBegun(error),
             other => other,
         })

@@ -89,7 +89,7 @@ pub fn fresh(template: &str, migrate: impl FnOnce(&str)) -> FreshDatabase {
 /// `None`: there is no such template.
 fn clone(template: &str) -> Result<Option<FreshDatabase>> {
     let name = psql::run(&maintenance(), &[("template", template)], CLONE)?;
-    Ok((!name.is_empty()).then_some(FreshDatabase { name }))
+    Ok(if name.is_empty() { None } else { Some(FreshDatabase { name }) })
 }
 
 /// Makes the template unless somebody else did meanwhile. It gets its name when it is finished.

@@ -7,3 +7,4 @@ DROP FUNCTION lifecycle_open_hours();
 DROP FUNCTION lifecycle_make_partitions(timestamptz, integer);
 DROP FUNCTION lifecycle_hold_due(bigint);
 DROP FUNCTION lifecycle_now();
+DROP DOMAIN positive, attempts, hash, actor_kind, campaign_status, timer_kind, timer_state;
