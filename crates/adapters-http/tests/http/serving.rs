@@ -165,22 +165,27 @@ async fn bodies_that_would_take_too_much_memory_together_are_503_until_the_other
         "POST /api/v1/campaigns/batch HTTP/1.1\r\nhost: x\r\nauthorization: Bearer acme/operator\r\n\
          content-type: application/json\r\nconnection: close\r\ncontent-length: {batch}\r\n\r\n"
     );
-    let mut stuck = Vec::new();
-    for _ in 0..17 {
+    let another = async || {
         let mut stream = server.connect().await;
         stream.write_all(head.as_bytes()).await.expect("written");
         let _ = stream.write_all(&vec![b' '; batch - 1]).await;
-        stuck.push(stream);
+        stream
+    };
+    let mut stuck = Vec::new();
+    for _ in 0..17 {
+        stuck.push(another().await);
     }
     let small = "POST /api/v1/campaigns HTTP/1.1\r\nhost: x\r\nauthorization: Bearer acme/operator\r\n\
                  content-type: application/json\r\nconnection: close\r\ncontent-length: 200000\r\n\r\n"
         .to_owned()
         + &" ".repeat(200_000);
-    // What was written may still be on its way: until it is read there is room.
+    // What was written may still be on its way, and of those that grow together more than one may be refused: one more each
+    // time, until there is no room.
     let began = Instant::now();
     let mut answer = exchange(&mut server.connect().await, &small).await;
     while answer.starts_with("HTTP/1.1 400 ") {
         assert!(began.elapsed() < Duration::from_secs(10), "never refused");
+        stuck.push(another().await);
         answer = exchange(&mut server.connect().await, &small).await;
     }
     assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("retry-after: "), "{answer}");
