@@ -19,7 +19,7 @@ const START_POLICY: &str = "/usr/sbin/policy-rc.d";
 pub(crate) fn need_servers() -> Result<()> {
     let missing = missing();
     if missing.is_empty() {
-        eprintln!("PostgreSQL, Redis, nginx, libfaketime: found");
+        eprintln!("servers and other packages that tests need: found");
         return Ok(());
     }
     for (name, reason) in &missing {

@@ -17,6 +17,8 @@ mod journal_writes;
 mod leases;
 mod loading;
 pub mod migrate;
+#[cfg(test)]
+mod nobody;
 mod open_error;
 mod outbox;
 mod partitions;

@@ -290,25 +290,15 @@ mod tests {
     use port_contracts::fixtures::{command, definition, key, look, now};
     use port_contracts::orders::{Order, Orders};
     use ports::store::{Decision as _, Store};
-    use ports::wakeups::{Hint, Sleeper, Wakeups};
     use test_servers::database;
 
     use super::*;
+    use crate::nobody::Nobody;
     use crate::pipeline::Pipeline;
     use crate::postgres::Postgres;
     use crate::settings::PostgresSettings;
     use crate::unit::Begun;
     use crate::{campaign_writes, inbox_writes, migrate};
-
-    struct Nobody;
-
-    impl Wakeups for Nobody {
-        fn announce(&self, _: Hint) {}
-
-        fn subscribe(&self) -> Box<dyn Sleeper> {
-            unreachable!("a store only announces")
-        }
-    }
 
     const WAITS_FOR_THE_INBOX: &str = "EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 'inbox'::regclass \
         AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))";

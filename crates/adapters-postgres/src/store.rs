@@ -137,23 +137,13 @@ mod tests {
     use port_contracts::orders::{FireDue, create};
     use ports::feed::{MAX_READ, Outbox};
     use ports::journal::Position;
-    use ports::wakeups::{Hint, Sleeper, Wakeups};
     use test_servers::database::{self, FreshDatabase};
 
     use super::*;
     use crate::migrate;
+    use crate::nobody::Nobody;
     use crate::postgres::Freshness;
     use crate::settings::PostgresSettings;
-
-    struct Nobody;
-
-    impl Wakeups for Nobody {
-        fn announce(&self, _: Hint) {}
-
-        fn subscribe(&self) -> Box<dyn Sleeper> {
-            unreachable!("a store only announces")
-        }
-    }
 
     /// A statement that a connection has prepared.
     #[derive(diesel::QueryableByName)]

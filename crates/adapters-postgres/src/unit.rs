@@ -269,25 +269,15 @@ mod tests {
     use diesel::sql_query;
     use diesel_async::RunQueryDsl;
     use futures_util::FutureExt as _;
-    use ports::wakeups::Sleeper;
     use test_servers::database::{self, FreshDatabase};
 
     use super::*;
     use crate::connect::{Connector, Role};
     use crate::ending::Sending;
+    use crate::nobody::Nobody;
     use crate::pools::pool;
     use crate::settings::PostgresSettings;
     use crate::tls::{PRIMARY, Server};
-
-    struct Nobody;
-
-    impl Wakeups for Nobody {
-        fn announce(&self, _: Hint) {}
-
-        fn subscribe(&self) -> Box<dyn Sleeper> {
-            unreachable!("a store only announces")
-        }
-    }
 
     fn writer(limit: Duration) -> (FreshDatabase, Arc<Writer>) {
         let database = tokio::task::block_in_place(|| database::fresh("lifecycle_empty", |_| ()));

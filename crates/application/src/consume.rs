@@ -143,11 +143,6 @@ impl Consumer {
                 }
             }
         }
-        if let Some(Hand { done, .. }) = hand
-            && let Err(error) = self.acknowledge(claim.term(), done).await
-        {
-            tracing::warn!(error = &error as &dyn std::error::Error, "some events will come again, without effect");
-        }
         claim.give_back().await;
     }
 

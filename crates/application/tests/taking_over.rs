@@ -203,3 +203,67 @@ async fn what_could_not_be_finished_is_taken_again_before_anything_new() {
     consumer_with(inbound, leases, dead_letters).run(stop).await;
     assert_eq!(*told.lock().expect("not poisoned"), ["pending", "new", "pending", "new"]);
 }
+
+/// A stream whose first answer is a full batch, behind which there is one entry; and notes what is asked of it.
+fn full(stop: CancellationToken, told: &Arc<Mutex<Vec<String>>>) -> MockInbound {
+    let note = {
+        let told = Arc::clone(told);
+        move |what: String| {
+            let mut told = told.lock().expect("not poisoned");
+            told.push(what);
+            told.len()
+        }
+    };
+    let mut inbound = MockInbound::new();
+    let noting = note.clone();
+    inbound.expect_reclaim().returning(move |_, _, idle, _| {
+        if idle.is_zero() {
+            noting("pending".to_owned());
+        }
+        Ok(Vec::new())
+    });
+    let noting = note.clone();
+    inbound.expect_acknowledge().returning(move |_, ids| {
+        noting(format!("{} done", ids.len()));
+        Ok(())
+    });
+    inbound.expect_fetch().returning(move |_, _, most, wait| {
+        if wait.is_zero() {
+            note("ahead".to_owned());
+            return Ok(vec![garbage("1000-0")]);
+        }
+        if note("new".to_owned()) == 2 {
+            return Ok((0..most).map(|n| garbage(&format!("{n}-0"))).collect());
+        }
+        stop.cancel();
+        Ok(Vec::new())
+    });
+    inbound
+}
+
+fn kept() -> MockLeases {
+    let mut leases = MockLeases::new();
+    leases.expect_hold().returning(|_, _, _| Ok(Some(7)));
+    leases.expect_release().returning(|_, _| Ok(()));
+    leases
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_read_ahead_of_a_full_batch_is_handled_behind_it() {
+    let (told, stop) = (Arc::default(), CancellationToken::new());
+    consumer(full(stop.clone(), &told), kept()).run(stop).await;
+    let most = ConsumerSettings::default().batch;
+    let expected = ["pending", "new", "ahead", &format!("{most} done"), "1 done", "new"];
+    assert_eq!(*told.lock().expect("not poisoned"), expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_read_ahead_of_a_batch_that_failed_is_taken_again_with_it() {
+    let (told, stop) = (Arc::default(), CancellationToken::new());
+    let mut dead_letters = MockDeadLetters::new();
+    dead_letters
+        .expect_add()
+        .returning(|_| Err(PortError::Unavailable { what: "the store", source: "it is not there".into() }));
+    consumer_with(full(stop.clone(), &told), kept(), dead_letters).run(stop).await;
+    assert_eq!(*told.lock().expect("not poisoned"), ["pending", "new", "ahead", "pending", "new"]);
+}
