@@ -1,5 +1,4 @@
-//! The consumer: reads events of other services, handles them, and acknowledges them after the commit. It acknowledges
-//! while it asks for more; and where a batch was full, the next one is read while that one is handled.
+//! The consumer: reads events of other services, handles them, and acknowledges them after the commit.
 //!
 //! Of many instances one consumes at a time: a consumer group hands events of one campaign to whoever asks, and two
 //! instances could apply them in the wrong order. Who takes over begins with what its predecessor had not finished. That one, should it
@@ -81,15 +80,6 @@ pub struct Consumer {
     heartbeat: Heartbeat,
 }
 
-/// What a consumer has in hand while consuming is its own. Letting go of it loses nothing: it is all pending still.
-struct Hand {
-    room: WaitingRoom,
-    /// Read while others were handled.
-    ahead: Vec<Delivery>,
-    /// Dealt with, not yet acknowledged.
-    done: Vec<EntryId>,
-}
-
 /// What is to be done with an entry once its command was submitted.
 enum Fate {
     /// It is dealt with.
@@ -111,21 +101,21 @@ impl Consumer {
     /// Consumes until `shutdown`. What is not dealt with then stays pending and comes again.
     pub async fn run(&self, shutdown: CancellationToken) {
         // None until what was pending when the claim became ours is dealt with.
-        let mut hand = None;
+        let mut room = None;
         let mut next_take_over = self.parts.clock.now();
         let mut claim = Claim::new(Arc::clone(&self.parts.leases), "events", &self.name);
         while !shutdown.is_cancelled() {
             let result = tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
-                result = self.round(&mut claim, &mut hand, &mut next_take_over) => result,
+                result = self.round(&mut claim, &mut room, &mut next_take_over) => result,
             };
             let pause = match result {
                 Ok(true) => None,
                 Ok(false) => Some(ASK_EVERY),
                 Err(PortError::Contended { what }) => {
                     tracing::warn!(what, "events are consumed by somebody else, or in a later term; asking again");
-                    hand = None;
+                    room = None;
                     // If it is ours all the same, the terms have gone back (a database from a backup): the next is higher.
                     claim.give_back().await;
                     Some(ASK_EVERY)
@@ -150,80 +140,52 @@ impl Consumer {
     async fn round(
         &self,
         claim: &mut Claim,
-        hand: &mut Option<Hand>,
+        room: &mut Option<WaitingRoom>,
         next_take_over: &mut domain::Timestamp,
     ) -> Result<bool, PortError> {
         failpoints::pass(Point::ConsumerRound);
         match claim.standing().await? {
             Standing::None => {
                 // Whoever consumes now has what waits, too.
-                *hand = None;
+                *room = None;
                 self.heartbeat.beat(self.parts.clock.now());
                 return Ok(false);
             }
-            Standing::New => *hand = None,
+            Standing::New => *room = None,
             Standing::Kept => {}
         }
         let term = claim.term();
-        // Put back at the end. Where that is not reached, some of it is neither waiting nor dealt with, and is taken again
-        // before anything new: events keep their order.
-        let mut held = match hand.take() {
-            Some(held) => held,
-            None => self.take_over(term).await?,
+        let waiting = match room {
+            Some(waiting) => waiting,
+            None => room.insert(self.take_over(term).await?),
         };
-        let deliveries = self.next(&mut held, term, next_take_over).await?;
-        let is_full = deliveries.len() >= self.settings.batch && held.ahead.is_empty();
-        let ahead = async {
-            if !is_full {
-                return Ok(std::mem::take(&mut held.ahead));
-            }
-            self.parts.inbound.fetch(&self.name, term, self.settings.batch, Duration::ZERO).await
-        };
-        let (done, ahead) = tokio::join!(self.handle(&mut held.room, deliveries), ahead);
-        *hand = Some(Hand { done: done?, ahead: ahead?, ..held });
+        let now = self.parts.clock.now();
+        let mut deliveries = Vec::new();
+        if now >= *next_take_over {
+            let idle = self.settings.take_over_after;
+            let taken = self.parts.inbound.reclaim(&self.name, term, idle, self.settings.batch).await?;
+            deliveries.extend(taken.into_iter().filter(|d| !waiting.holds(&d.id)));
+            *next_take_over = now + chrono::TimeDelta::from_std(TAKE_OVER_EVERY).unwrap_or_default();
+        }
+        if deliveries.is_empty() {
+            // No longer than the lease is fresh.
+            let wait =
+                waiting.next_try().map_or(ASK_EVERY, |at| (at - now).to_std().unwrap_or_default().min(ASK_EVERY));
+            deliveries = self.parts.inbound.fetch(&self.name, term, self.settings.batch, wait).await?;
+        }
+        if let Err(error) = self.handle(waiting, term, deliveries).await {
+            // Some of it is neither waiting nor dealt with now. It is taken again before anything new: events keep their
+            // order.
+            *room = None;
+            return Err(error);
+        }
         self.heartbeat.beat(self.parts.clock.now());
         Ok(true)
     }
 
-    /// What to handle next. What was dealt with is acknowledged meanwhile.
-    async fn next(
-        &self,
-        hand: &mut Hand,
-        term: u64,
-        next_take_over: &mut domain::Timestamp,
-    ) -> Result<Vec<Delivery>, PortError> {
-        let now = self.parts.clock.now();
-        let done = std::mem::take(&mut hand.done);
-        if now >= *next_take_over {
-            *next_take_over = now + chrono::TimeDelta::from_std(TAKE_OVER_EVERY).unwrap_or_default();
-            // First, or what took long to handle would be handed out again.
-            self.acknowledge(term, done).await?;
-            let idle = self.settings.take_over_after;
-            let mut taken = self.parts.inbound.reclaim(&self.name, term, idle, self.settings.batch).await?;
-            taken.retain(|d| !hand.room.holds(&d.id) && hand.ahead.iter().all(|ahead| ahead.id != d.id));
-            if !taken.is_empty() {
-                return Ok(taken);
-            }
-            return self.fetch(hand, term, now).await;
-        }
-        let ((), deliveries) = tokio::try_join!(self.acknowledge(term, done), self.fetch(hand, term, now))?;
-        Ok(deliveries)
-    }
-
-    /// What was read ahead, or else what is new.
-    async fn fetch(&self, hand: &mut Hand, term: u64, now: domain::Timestamp) -> Result<Vec<Delivery>, PortError> {
-        if !hand.ahead.is_empty() {
-            return Ok(std::mem::take(&mut hand.ahead));
-        }
-        // No longer than the lease is fresh.
-        let next_try = hand.room.next_try();
-        let wait = next_try.map_or(ASK_EVERY, |at| (at - now).to_std().unwrap_or_default().min(ASK_EVERY));
-        self.parts.inbound.fetch(&self.name, term, self.settings.batch, wait).await
-    }
-
     /// Takes everything that is pending with anybody, before anything new: events keep their order. Answers
     /// what must wait.
-    async fn take_over(&self, term: u64) -> Result<Hand, PortError> {
+    async fn take_over(&self, term: u64) -> Result<WaitingRoom, PortError> {
         let mut room = WaitingRoom::new(self.settings.retry_window, self.settings.waiting);
         loop {
             // What waits in the room is pending still, and comes first each time.
@@ -231,16 +193,15 @@ impl Consumer {
             let taken = self.parts.inbound.reclaim(&self.name, term, Duration::ZERO, most).await?;
             let more = taken.len() >= most;
             let unknown = taken.into_iter().filter(|d| !room.holds(&d.id)).collect();
-            let done = self.handle(&mut room, unknown).await?;
-            self.acknowledge(term, done).await?;
+            self.handle(&mut room, term, unknown).await?;
             if !more {
-                return Ok(Hand { room, ahead: Vec::new(), done: Vec::new() });
+                return Ok(room);
             }
         }
     }
 
-    /// Handles new deliveries and those whose time has come in the waiting room; answers which of them are dealt with.
-    async fn handle(&self, room: &mut WaitingRoom, deliveries: Vec<Delivery>) -> Result<Vec<EntryId>, PortError> {
+    /// Handles new deliveries and those whose time has come in the waiting room.
+    async fn handle(&self, room: &mut WaitingRoom, term: u64, deliveries: Vec<Delivery>) -> Result<(), PortError> {
         if !deliveries.is_empty() {
             failpoints::pass(Point::ConsumerTaken);
         }
@@ -291,16 +252,11 @@ impl Consumer {
             self.parts.dead_letters.add(dead).await?;
             failpoints::pass(Point::ConsumerLettersKept);
         }
-        Ok(done)
-    }
-
-    async fn acknowledge(&self, term: u64, done: Vec<EntryId>) -> Result<(), PortError> {
-        if done.is_empty() {
-            return Ok(());
+        if !done.is_empty() {
+            failpoints::pass(Point::ConsumerBeforeAcknowledge);
+            self.parts.inbound.acknowledge(term, &done).await?;
+            failpoints::pass(Point::ConsumerAcknowledged);
         }
-        failpoints::pass(Point::ConsumerBeforeAcknowledge);
-        self.parts.inbound.acknowledge(term, &done).await?;
-        failpoints::pass(Point::ConsumerAcknowledged);
         Ok(())
     }
 }
