@@ -45,8 +45,6 @@ pub(crate) struct Scale {
     /// The short form, for a continuous check of ratios.
     pub(crate) quick: bool,
     pub(crate) runs: usize,
-    /// The same for what takes long.
-    pub(crate) long_runs: usize,
     /// How many timers are due at one instant.
     pub(crate) bursts: &'static [usize],
     /// The same for the peers.
@@ -73,7 +71,6 @@ pub(crate) struct Scale {
 pub(crate) const FULL: Scale = Scale {
     quick: false,
     runs: 3,
-    long_runs: 1,
     bursts: &[20_000, 100_000],
     peer_burst: 20_000,
     rates: &[300, 2_000],
@@ -91,7 +88,6 @@ pub(crate) const FULL: Scale = Scale {
 pub(crate) const QUICK: Scale = Scale {
     quick: true,
     runs: 1,
-    long_runs: 1,
     bursts: &[5_000],
     peer_burst: 2_000,
     rates: &[300],

@@ -93,7 +93,7 @@ fn main() -> Result<()> {
     }
     let mut scale = if arguments.quick { QUICK } else { FULL };
     if let Some(runs) = arguments.runs {
-        (scale.runs, scale.long_runs) = (usize::from(runs), usize::from(runs));
+        scale.runs = usize::from(runs);
     }
     let binary = arguments.binary.clone().map_or_else(beside, Ok)?;
     let bench = Bench::new(scale, binary, arguments.peers.clone(), arguments.profile);

@@ -37,11 +37,9 @@ pub(crate) async fn run(bench: &Bench) -> Result<()> {
         bench.report.version("Node.js", &version);
     }
     let count = bench.scale.peer_burst;
-    for run in 1..=bench.scale.long_runs {
+    for run in 1..=bench.scale.runs {
         for peer in PEERS {
-            bench
-                .report
-                .progress(&format!("peers {run}/{}: {peer}, {count} timers due at once", bench.scale.long_runs));
+            bench.report.progress(&format!("peers {run}/{}: {peer}, {count} timers due at once", bench.scale.runs));
             let burst = ask(bench, peer, &["--burst".to_owned(), count.to_string()]).await?;
             bench.report.version(peer, &burst.version);
             bench.report.record(readings::peer_rate(peer, count), burst.rate);

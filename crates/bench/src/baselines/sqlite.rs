@@ -39,9 +39,9 @@ const BATCH: usize = 500;
 
 pub(crate) fn run(bench: &Bench) -> Result<()> {
     let (report, scale) = (&bench.report, bench.scale);
-    for run in 1..=scale.long_runs {
+    for run in 1..=scale.runs {
         let count = scale.bursts[0];
-        report.progress(&format!("embedded: bare SQLite {run}/{}: {count} transitions", scale.long_runs));
+        report.progress(&format!("embedded: bare SQLite {run}/{}: {count} transitions", scale.runs));
         report.record(readings::bare_sqlite_batched(), transitions(count, BATCH)?);
         report.add("embedded", "baseline: bare SQLite, one per commit", "1/s", transitions(count / 4, 1)?);
     }

@@ -14,8 +14,8 @@ use crate::{readings, seed};
 pub(crate) async fn run(bench: &Bench) -> Result<()> {
     let (report, scale) = (&bench.report, bench.scale);
     let count = scale.bursts[0];
-    for run in 1..=scale.long_runs {
-        report.progress(&format!("embedded burst {run}/{}: {} timers due at once", scale.long_runs, count));
+    for run in 1..=scale.runs {
+        report.progress(&format!("embedded burst {run}/{}: {} timers due at once", scale.runs, count));
         let folder = tempfile::tempdir()?;
         let engine = Engine::start(&folder.path().join("bench.db"))?;
         // Far enough ahead for everything to be created before.

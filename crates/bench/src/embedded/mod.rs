@@ -19,8 +19,8 @@ pub(crate) async fn run(bench: &Bench) -> Result<()> {
     sqlite::run(bench)?;
     burst::run(bench).await?;
     steady::run(bench).await?;
-    for run in 1..=bench.scale.long_runs {
-        bench.report.progress(&format!("embedded creates {run}/{}", bench.scale.long_runs));
+    for run in 1..=bench.scale.runs {
+        bench.report.progress(&format!("embedded creates {run}/{}", bench.scale.runs));
         let folder = tempfile::tempdir()?;
         let service = Program::embedded(&bench.binary, &folder.path().join("bench.db")).serve().await?;
         api::creates(&bench.report, "embedded", &service, bench.scale.creates).await?;

@@ -18,10 +18,10 @@ const RATE: usize = 300;
 pub(crate) async fn run(bench: &Bench) -> Result<()> {
     let (report, scale) = (&bench.report, bench.scale);
     let count = RATE * scale.steady_seconds;
-    for run in 1..=scale.long_runs {
+    for run in 1..=scale.runs {
         report.progress(&format!(
             "embedded steady {run}/{}: {RATE} timers a second for {} s",
-            scale.long_runs, scale.steady_seconds
+            scale.runs, scale.steady_seconds
         ));
         let folder = tempfile::tempdir()?;
         let engine = Engine::start(&folder.path().join("bench.db"))?;

@@ -43,14 +43,14 @@ pub(crate) async fn run(bench: &Bench) -> Result<()> {
         let next_due = place.number(NEXT_DUE)?;
         let query = format!("{pending} pending timers: the query for the next timer");
         bench.report.add("backlog", &query, "ms", next_due);
-        for _ in 0..scale.long_runs {
+        for _ in 0..scale.runs {
             let count = scale.bursts[0];
             let burst = burst::measure(&place, &service, count, bench.profile).await?;
             bench.report.record(readings::backlog_rate(pending, count), burst.rate);
             bench.report.record(readings::backlog_burst_lateness(pending, count), burst.p99);
         }
         if pending == 0 || pending == scale.pending {
-            for _ in 0..scale.long_runs {
+            for _ in 0..scale.runs {
                 let rate = scale.rates[0];
                 let steady = steady::measure(&place, &service, rate, rate * scale.steady_seconds).await?;
                 for (which, value) in steady.committed.named() {

@@ -16,7 +16,7 @@ use crate::servers::Place;
 pub(crate) async fn run(bench: &Bench) -> Result<()> {
     baselines(bench).await?;
     for &count in bench.scale.bursts {
-        let runs = if count == bench.scale.bursts[0] { bench.scale.runs } else { bench.scale.long_runs };
+        let runs = bench.scale.runs;
         for run in 1..=runs {
             let progress = format!("burst {run}/{runs}: {count} timers due at once");
             bench.report.progress(&progress);

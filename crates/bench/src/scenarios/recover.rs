@@ -13,8 +13,8 @@ use crate::seed;
 
 pub(crate) async fn run(bench: &Bench) -> Result<()> {
     let count = bench.scale.overdue;
-    for run in 1..=bench.scale.long_runs {
-        bench.report.progress(&format!("recover {run}/{}: {count} timers overdue at the start", bench.scale.long_runs));
+    for run in 1..=bench.scale.runs {
+        bench.report.progress(&format!("recover {run}/{}: {count} timers overdue at the start", bench.scale.runs));
         let place = bench.servers().fresh()?;
         let program = Program::on_servers(&bench.binary, &place);
         program.run(&["migrate"])?;

@@ -16,11 +16,10 @@ const INSTANCES: usize = 3;
 pub(crate) async fn run(bench: &Bench) -> Result<()> {
     let count = bench.scale.bursts[0];
     for instances in 1..=INSTANCES {
-        for run in 1..=bench.scale.long_runs {
-            bench.report.progress(&format!(
-                "scale {run}/{}: {instances} instances, {count} due at once",
-                bench.scale.long_runs
-            ));
+        for run in 1..=bench.scale.runs {
+            bench
+                .report
+                .progress(&format!("scale {run}/{}: {instances} instances, {count} due at once", bench.scale.runs));
             let place = bench.servers().fresh()?;
             let program = Program::on_servers(&bench.binary, &place);
             program.run(&["migrate"])?;
