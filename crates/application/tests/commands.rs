@@ -379,7 +379,7 @@ async fn behind_a_command_whose_campaign_is_held_no_later_batch_goes_ahead() {
         Ok(receipt())
     });
     let (commands, worker) = service(store, 1_000);
-    let campaign = |n: usize| if n % 100 == 0 { "held" } else { "free" };
+    let campaign = |n: usize| if n.is_multiple_of(100) { "held" } else { "free" };
     let requests = (0..150).map(|n| request(campaign(n), &n.to_string(), cancel())).collect();
     let stop = CancellationToken::new();
     let answers = tokio::select! {

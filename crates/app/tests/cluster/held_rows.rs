@@ -16,7 +16,7 @@ fn event(place: &Place, id: &str, kind: &str, data: &Value) {
 
 /// Holds the row until there is a table `let_go`.
 const SIT: &str = "BEGIN; SELECT FROM campaigns WHERE id = 'held' FOR UPDATE; \
-    DO $$ BEGIN WHILE to_regclass('let_go') IS NULL LOOP PERFORM pg_sleep(0.02); END LOOP; END $$; COMMIT";
+    DO $$ BEGIN WHILE NOT EXISTS (SELECT FROM pg_class WHERE relname = 'let_go') LOOP PERFORM pg_sleep(0.02); END LOOP; END $$; COMMIT";
 const FREE: &str = "SELECT count(*) FROM (SELECT FROM campaigns WHERE id = 'held' FOR UPDATE SKIP LOCKED) AS free";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
