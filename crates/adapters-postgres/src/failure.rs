@@ -13,6 +13,8 @@ pub(crate) enum Failure {
     Port(PortError),
     /// The connection turned out to be dead before anything was done on it; another one may work.
     NotBegun(PortError),
+    /// The server gave up while the unit of work waited for its campaigns, most likely because somebody else holds one.
+    GivenUp(PortError),
     /// A unique key was taken meanwhile; another attempt may see by whom.
     Taken {
         /// The key's name.
@@ -28,7 +30,7 @@ impl Failure {
     /// As the port says it, when there is no further attempt.
     pub(crate) fn into_port(self) -> PortError {
         match self {
-            Self::Port(error) | Self::NotBegun(error) => error,
+            Self::Port(error) | Self::NotBegun(error) | Self::GivenUp(error) => error,
             Self::Taken { detail, .. } => PortError::Refused { what: STORE, detail },
             Self::ReadOnly(source) => unavailable(source),
         }

@@ -31,6 +31,7 @@ mod read_models;
 mod rebuild;
 mod replica;
 mod rows;
+mod sat_upon;
 mod schema;
 mod settings;
 mod store;

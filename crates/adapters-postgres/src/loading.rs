@@ -3,13 +3,14 @@
 
 use chrono::TimeDelta;
 use diesel::prelude::*;
+use diesel::result::{DatabaseErrorKind, Error};
 use diesel::sql_types;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use domain::{CampaignKey, Timestamp};
 use ports::store::{CommandKey, DueTimer, InboxEntry, MAX_BATCH, Outcome, View};
 use uuid::Uuid;
 
-use crate::failure::{Failure, corrupt};
+use crate::failure::{Failure, corrupt, unavailable};
 use crate::rows::{self, TimerCore, attempts, limit_of, uint};
 use crate::schema::{journal_head, statement};
 use crate::unit::Unit;
@@ -24,6 +25,25 @@ statement! {
     } -> (sql_types::BigInt, sql_types::Text, sql_types::Text, sql_types::Text),
     "SELECT c.number, c.tenant, c.id, c.body FROM campaigns c WHERE (c.tenant, c.id) IN (SELECT * FROM unnest(?, ?)) \
      ORDER BY c.tenant, c.id FOR UPDATE OF c"
+}
+
+statement! {
+    /// The same, passing by those that somebody holds.
+    HoldFreeCampaigns<'a> {
+        tenants: Vec<&'a str> as Texts,
+        ids: Vec<&'a str> as Texts,
+    } -> (sql_types::BigInt, sql_types::Text, sql_types::Text, sql_types::Text),
+    "SELECT c.number, c.tenant, c.id, c.body FROM campaigns c WHERE (c.tenant, c.id) IN (SELECT * FROM unnest(?, ?)) \
+     FOR UPDATE OF c SKIP LOCKED"
+}
+
+statement! {
+    /// Those that exist, whoever holds them.
+    Existing<'a> {
+        tenants: Vec<&'a str> as Texts,
+        ids: Vec<&'a str> as Texts,
+    } -> (sql_types::Text, sql_types::Text),
+    "SELECT c.tenant, c.id FROM campaigns c WHERE (c.tenant, c.id) IN (SELECT * FROM unnest(?, ?))"
 }
 
 statement! {
@@ -94,25 +114,36 @@ pub(crate) type Clock = (Timestamp, Timestamp);
 /// A due timer that cannot be read, and why.
 pub(crate) type Unreadable = (Uuid, String);
 
-/// Begins, holds the campaigns of `keys` that exist, and shows them and what the inbox knows of `commands`; answers the clock
-/// after that. Statements of their own, so that one sees what was committed while the one before it waited for its locks.
+/// Begins, holds the campaigns of `waits` that exist, and those of `passes` that are free, too; shows them and what the inbox
+/// knows of `commands`; answers the clock after that. Statements of their own, so that one sees what was committed while the one
+/// before it waited for its locks.
 pub(crate) async fn hold(
     unit: &mut Unit,
     view: &mut View,
-    keys: &[CampaignKey],
+    (waits, passes): (&[&CampaignKey], &[&CampaignKey]),
     commands: &[CommandKey],
 ) -> Result<Clock, Failure> {
-    let mut missing: Vec<&CampaignKey> = keys.iter().collect();
     let connection = &unit.connection;
-    // Sent in this order, in one round trip.
-    let (begun, held, known, now) = futures_util::join!(
+    // Sent in this order, in one round trip. Nobody is waited for once something was passed by.
+    let (begun, held, free, existing, known, now) = futures_util::join!(
         unit.begin(),
-        hold_campaigns(connection, &missing),
+        hold_campaigns(connection, waits),
+        hold_free_campaigns(connection, passes),
+        existing(connection, passes),
         look_up_commands(connection, commands),
         clock(connection),
     );
     begun?;
-    show_campaigns(unit, view, &mut missing, held?)?;
+    let mut missing: Vec<&CampaignKey> = waits.iter().chain(passes).copied().collect();
+    show_campaigns(unit, view, &mut missing, held.map_err(given_up)?)?;
+    show_campaigns(unit, view, &mut missing, free?)?;
+    for (tenant, id) in existing? {
+        let key = rows::key(&tenant, &id)?;
+        if !view.campaigns.contains_key(&key) && !view.unreadable.contains_key(&key) {
+            view.busy.insert(key);
+        }
+    }
+    missing.retain(|key| !view.busy.contains(*key));
     show_answers(view, known?)?;
     let mut now = now?;
     // What does not exist cannot be held: a campaign may have come since, and its commands would be shown without it.
@@ -140,6 +171,39 @@ async fn hold_campaigns(mut on: &AsyncPgConnection, keys: &[&CampaignKey]) -> di
         ids: keys.iter().map(|key| key.id.as_str()).collect(),
     };
     hold.load(&mut on).await
+}
+
+async fn hold_free_campaigns(
+    mut on: &AsyncPgConnection,
+    keys: &[&CampaignKey],
+) -> diesel::QueryResult<Vec<CampaignRow>> {
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    let hold = HoldFreeCampaigns {
+        tenants: keys.iter().map(|key| key.tenant.as_str()).collect(),
+        ids: keys.iter().map(|key| key.id.as_str()).collect(),
+    };
+    hold.load(&mut on).await
+}
+
+async fn existing(mut on: &AsyncPgConnection, keys: &[&CampaignKey]) -> diesel::QueryResult<Vec<(String, String)>> {
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    let existing = Existing {
+        tenants: keys.iter().map(|key| key.tenant.as_str()).collect(),
+        ids: keys.iter().map(|key| key.id.as_str()).collect(),
+    };
+    existing.load(&mut on).await
+}
+
+/// What ended the wait for campaigns. diesel does not tell a lock that was not free in time from other errors that go by.
+fn given_up(error: Error) -> Failure {
+    match error {
+        Error::DatabaseError(DatabaseErrorKind::Unknown, _) => Failure::GivenUp(unavailable(error)),
+        other => other.into(),
+    }
 }
 
 /// Takes what was found off `missing`.

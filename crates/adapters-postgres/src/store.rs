@@ -31,15 +31,18 @@ impl Store for Postgres {
     async fn transact(&self, scope: Scope, decision: Arc<dyn Decision>) -> Result<Receipt, PortError> {
         let scope = Arc::new(scope);
         let mut attempt = 1;
+        let mut patience = Patience::Waits;
         loop {
             let (writer, scope_now, decision) = (Arc::clone(&self.writer), Arc::clone(&scope), Arc::clone(&decision));
             let outcome = self
                 .writer
                 .run(Begun::ByWork, async move |unit: &mut Unit| {
-                    transact(unit, &writer, &scope_now, decision.as_ref()).await
+                    transact(unit, &writer, &scope_now, patience, decision.as_ref()).await
                 })
                 .await;
             match outcome {
+                // Which campaign it was is seen by passing by.
+                Err(Failure::GivenUp(_)) if patience == Patience::Waits => patience = Patience::Passes,
                 // Nothing could be locked of what did not exist yet; now it does, and the decision must see it.
                 Err(Failure::Taken { constraint, .. }) if appears(&constraint) && attempt < ATTEMPTS => attempt += 1,
                 Err(Failure::NotBegun(_)) if attempt < ATTEMPTS => attempt += 1,
@@ -80,16 +83,37 @@ fn names_campaigns(scope: &Scope) -> bool {
     matches!(scope, Scope::Campaigns { keys, .. } if !keys.is_empty())
 }
 
+/// What a unit of work does about campaigns that somebody else holds (S11).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Patience {
+    /// Waits for them, but for those that are known to be sat upon.
+    Waits,
+    /// Does without.
+    Passes,
+}
+
 async fn transact(
     unit: &mut Unit,
     writer: &Writer,
     scope: &Scope,
+    patience: Patience,
     decision: &dyn Decision,
 ) -> Result<Receipt, Failure> {
     let mut view = View::default();
     let (unreadable, clock) = match scope {
         Scope::Campaigns { keys, commands } => {
-            let clock = loading::hold(unit, &mut view, keys, commands).await?;
+            let (waits, passes) = match patience {
+                Patience::Waits => writer.sat_upon.part(keys),
+                Patience::Passes => (Vec::new(), keys.iter().collect()),
+            };
+            let clock = loading::hold(unit, &mut view, (&waits, &passes), commands).await?;
+            writer.sat_upon.learn(&passes, &view.busy);
+            if patience == Patience::Passes
+                && let Some(campaign) = view.busy.iter().next()
+            {
+                let campaigns = view.busy.len();
+                tracing::warn!(campaigns, %campaign, "somebody else holds campaigns; commands about others go on");
+            }
             failpoints::pass(Point::StoreBegun);
             (Vec::new(), clock)
         }

@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 use crate::ending::Ending;
 use crate::failure::{Failure, refused, unavailable, unknown};
 use crate::pools::{Lent, Pool};
+use crate::sat_upon::SatUpon;
 use crate::schema::statement;
 
 /// How often a connection that turns out to be dead is replaced before anything was done on it.
@@ -102,6 +103,8 @@ pub(crate) struct Writer {
     pub(crate) seen: AtomicU64,
     /// The last instant that this process gave, in microseconds.
     pub(crate) last_now: AtomicI64,
+    /// Campaigns that somebody else held for too long, and that were not seen free since.
+    pub(crate) sat_upon: SatUpon,
 }
 
 impl Writer {
@@ -114,6 +117,7 @@ impl Writer {
             failing: AtomicBool::new(false),
             seen: AtomicU64::new(0),
             last_now: AtomicI64::new(i64::MIN),
+            sat_upon: SatUpon::default(),
         }
     }
 
@@ -224,12 +228,13 @@ impl Writer {
                 self.pool.retain(|_, _| false);
             }
             Failure::Port(PortError::Unavailable { source, .. } | PortError::Unknown { source, .. })
-            | Failure::NotBegun(PortError::Unavailable { source, .. }) => {
+            | Failure::NotBegun(PortError::Unavailable { source, .. })
+            | Failure::GivenUp(PortError::Unavailable { source, .. }) => {
                 if has_no_room(source.as_ref()) {
                     self.failing.store(true, Ordering::Relaxed);
                 }
             }
-            Failure::Port(_) | Failure::NotBegun(_) | Failure::Taken { .. } => {}
+            Failure::Port(_) | Failure::NotBegun(_) | Failure::GivenUp(_) | Failure::Taken { .. } => {}
         }
     }
 }

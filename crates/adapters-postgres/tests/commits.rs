@@ -2,10 +2,11 @@
 
 mod support;
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use domain::{CampaignKey, Timer, TimerId, TimerKind};
 use lifecycle_adapters_postgres::PostgresSettings;
@@ -102,7 +103,7 @@ async fn a_caller_that_leaves_in_the_middle_leaves_a_whole_commit() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn only_a_campaign_that_is_held_elsewhere_waits() {
+async fn only_a_campaign_that_is_held_elsewhere_waits_and_is_passed_by_after_that_until_it_is_free() {
     let fresh = Fresh::open().await;
     let store: Arc<dyn Store> = fresh.postgres();
     let other: Arc<dyn Store> = fresh.another().await;
@@ -114,10 +115,17 @@ async fn only_a_campaign_that_is_held_elsewhere_waits() {
     until_running(running).await;
 
     run(&store, vec![Order::engage(&key("free"), 1)]).await.expect("this one is free");
-    let error = run(&store, vec![Order::engage(&key("held"), 1)]).await.expect_err("this one is not");
-    assert!(error.may_retry(), "{error:?}");
+    let all = [key("held"), key("free"), key("nobody")];
+    for waits in [true, false] {
+        let begun = Instant::now();
+        let view = look(&store, campaigns(&all)).await;
+        assert_eq!((view.campaigns.len(), view.busy), (1, HashSet::from([key("held")])));
+        assert_eq!(begun.elapsed() >= fresh.settings().lock, waits);
+    }
     sign.send(()).expect("it waits");
     holder.await.expect("no panic").expect("nothing is wrong with it");
+    let view = look(&store, campaigns(&all)).await;
+    assert_eq!((view.campaigns.len(), view.busy.len()), (2, 0));
     run(&store, vec![Order::engage(&key("held"), 1)]).await.expect("now it is free");
 }
 

@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use domain::{Campaign, Rejection};
+use ports::PortError;
 use ports::clock::Ids;
 use ports::journal::{Cause, Entry};
 use ports::store::{Changes, CommandKey, Decision, InboxEntry, Outcome, Scope, View};
 
 use crate::Policies;
-use crate::commands::CommandRequest;
+use crate::commands::{CommandRequest, SubmitError};
 use crate::workspace::{Effect, Workspace};
 
 /// What one command of the batch came to. It holds only once the batch is committed.
@@ -19,18 +20,17 @@ pub(crate) enum Verdict {
     Decided { outcome: Outcome, campaign: Option<Arc<Campaign>> },
     /// Decided before; this was the outcome.
     Remembered(InboxEntry),
-    /// The id was used for something else.
-    KeyReused,
-    /// It cannot be decided.
-    Poison(String),
 }
+
+/// A verdict, or why there is none.
+pub(crate) type Decided = Result<Verdict, SubmitError>;
 
 /// The decision over a batch.
 pub(crate) struct CommandBatch {
     requests: Vec<CommandRequest>,
     policies: Arc<Policies>,
     ids: Arc<dyn Ids>,
-    verdicts: Mutex<Vec<Verdict>>,
+    verdicts: Mutex<Vec<Decided>>,
 }
 
 impl CommandBatch {
@@ -46,7 +46,7 @@ impl CommandBatch {
     }
 
     /// The verdicts of the last run, one per request, in order.
-    pub(crate) fn verdicts(&self) -> Vec<Verdict> {
+    pub(crate) fn verdicts(&self) -> Vec<Decided> {
         std::mem::take(&mut *self.verdicts.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -56,14 +56,17 @@ impl CommandBatch {
         answered: &mut HashMap<CommandKey, InboxEntry>,
         request: &CommandRequest,
         view: &View,
-    ) -> Verdict {
+    ) -> Decided {
         let command_key = command_key(request);
         if let Some(entry) = answered.get(&command_key).or_else(|| view.inbox.get(&command_key)) {
             return if entry.fingerprint == request.fingerprint && entry.key == request.key {
-                Verdict::Remembered(entry.clone())
+                Ok(Verdict::Remembered(entry.clone()))
             } else {
-                Verdict::KeyReused
+                Err(SubmitError::KeyReused)
             };
+        }
+        if view.busy.contains(&request.key) {
+            return Err(PortError::Contended { what: "the campaign" }.into());
         }
         let cause = Cause { command: Some(request.id.clone()), correlation: request.correlation.clone() };
         let policy = self.policies.of(&request.key.tenant);
@@ -76,13 +79,13 @@ impl CommandBatch {
                 let outcome = Outcome::Rejected { code: rejection.code().to_owned(), message: rejection.to_string() };
                 // A campaign that is not known may become so: nothing is recorded, and the command may come again.
                 if rejection == Rejection::UnknownCampaign {
-                    return Verdict::Decided { outcome, campaign: None };
+                    return Ok(Verdict::Decided { outcome, campaign: None });
                 }
                 let entry = Entry::rejected(request.key.id.clone(), request.command.name(), &rejection);
                 work.note(&request.key, &request.actor, &cause, entry);
                 outcome
             }
-            Effect::Failed(error) => return Verdict::Poison(error),
+            Effect::Failed(error) => return Err(SubmitError::Poison(error)),
         };
         if request.remember {
             let entry = InboxEntry {
@@ -95,7 +98,7 @@ impl CommandBatch {
             work.changes.inbox.push((command_key, entry));
         }
         let campaign = work.campaign(&request.key).cloned().map(Arc::new);
-        Verdict::Decided { outcome, campaign }
+        Ok(Verdict::Decided { outcome, campaign })
     }
 }
 

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::FIRST_VERSION;
 use crate::Policies;
-use crate::command_batch::{CommandBatch, Verdict};
+use crate::command_batch::{CommandBatch, Decided, Verdict};
 use crate::history::campaign_at;
 
 /// One command as it comes from outside.
@@ -97,7 +97,7 @@ impl Default for CommandSettings {
 
 struct Waiting {
     request: CommandRequest,
-    answer: oneshot::Sender<Result<Verdict, SubmitError>>,
+    answer: oneshot::Sender<Decided>,
 }
 
 /// Commands that are decided in one commit, in order, or not at all; at most a batch.
@@ -171,7 +171,7 @@ impl Commands {
     }
 
     /// Handles many, in order, waiting for room in the queue; one answer each, in their order. As many as fit into one
-    /// batch are committed together; when they fail or wait for too long, none after them is tried.
+    /// batch are committed together; when one of them fails or waits for too long, none after that batch is tried.
     pub async fn submit_all(&self, requests: Vec<CommandRequest>) -> Vec<Result<Answer, SubmitError>> {
         let mut answers = Vec::with_capacity(requests.len());
         for verdict in self.verdicts(requests, Some(self.wait)).await {
@@ -184,18 +184,12 @@ impl Commands {
     pub(crate) async fn settle_all(&self, requests: Vec<CommandRequest>) -> Vec<Result<Outcome, SubmitError>> {
         let settled = self.verdicts(requests, None).await.into_iter().map(|verdict| match verdict? {
             Verdict::Decided { outcome, .. } | Verdict::Remembered(InboxEntry { outcome, .. }) => Ok(outcome),
-            Verdict::KeyReused => Err(SubmitError::KeyReused),
-            Verdict::Poison(error) => Err(SubmitError::Poison(error)),
         });
         settled.collect()
     }
 
-    async fn verdicts(
-        &self,
-        requests: Vec<CommandRequest>,
-        wait: Option<Duration>,
-    ) -> Vec<Result<Verdict, SubmitError>> {
-        let mut answers: Vec<Result<Verdict, SubmitError>> = Vec::with_capacity(requests.len());
+    async fn verdicts(&self, requests: Vec<CommandRequest>, wait: Option<Duration>) -> Vec<Decided> {
+        let mut answers: Vec<Decided> = Vec::with_capacity(requests.len());
         let mut requests = requests.into_iter().peekable();
         while requests.peek().is_some() {
             let (waiting, verdicts): (Vec<_>, Vec<_>) = requests
@@ -209,23 +203,26 @@ impl Commands {
             // A closed queue drops the group, and with it the senders of the verdicts.
             let until = wait.map(|wait| Instant::now() + wait);
             let _ = self.queue.send(Group { waiting, until }).await;
+            let mut failed = None;
             for verdict in verdicts {
-                answers.push(verdict.await.unwrap_or(Err(SubmitError::Stopping)));
+                let answer = verdict.await.unwrap_or(Err(SubmitError::Stopping));
+                if let Err(error @ (SubmitError::Store(_) | SubmitError::Overloaded)) = &answer {
+                    failed = Some(error.clone());
+                }
+                answers.push(answer);
             }
-            if let Some(Err(error @ (SubmitError::Store(_) | SubmitError::Overloaded))) = answers.last() {
-                let error = error.clone();
+            // Of two commands about one campaign the second one must not go ahead of the first one.
+            if let Some(error) = failed {
                 answers.extend(requests.by_ref().map(|_| Err(error.clone())));
             }
         }
         answers
     }
 
-    async fn answer(&self, verdict: Result<Verdict, SubmitError>) -> Result<Answer, SubmitError> {
+    async fn answer(&self, verdict: Decided) -> Result<Answer, SubmitError> {
         match verdict? {
             Verdict::Decided { outcome, campaign } => Ok(Answer { outcome, campaign, replayed: false }),
             Verdict::Remembered(entry) => self.remembered(entry).await,
-            Verdict::KeyReused => Err(SubmitError::KeyReused),
-            Verdict::Poison(error) => Err(SubmitError::Poison(error)),
         }
     }
 
@@ -290,7 +287,7 @@ impl CommandWorker {
                     for (waiting, verdict) in batch.into_iter().zip(verdicts) {
                         count(&waiting.request, outcome_of(&verdict));
                         // Whoever asked may have gone; the commit stands.
-                        let _ = waiting.answer.send(Ok(verdict));
+                        let _ = waiting.answer.send(verdict);
                     }
                 }
                 Err(error) if !error.may_retry() && batch.len() > 1 => {
@@ -313,7 +310,7 @@ impl CommandWorker {
         }
     }
 
-    async fn commit(&self, requests: Vec<CommandRequest>) -> Result<Vec<Verdict>, PortError> {
+    async fn commit(&self, requests: Vec<CommandRequest>) -> Result<Vec<Decided>, PortError> {
         // What nobody remembers must not run twice when the first outcome is not known.
         let may_repeat = requests.iter().all(|r| r.remember);
         let decision = Arc::new(CommandBatch::new(requests, Arc::clone(&self.policies), Arc::clone(&self.ids)));
@@ -341,7 +338,15 @@ impl CommandWorker {
             }
         }
         failpoints::pass(Point::CommandCommitted);
-        let verdicts = decision.verdicts();
+        let mut verdicts = decision.verdicts();
+        if let Some(doubt) = doubt.map(SubmitError::from) {
+            // That this try passed a campaign by says nothing of an earlier one, which may be what holds it.
+            for verdict in &mut verdicts {
+                if matches!(verdict, Err(SubmitError::Store(_))) {
+                    *verdict = Err(doubt.clone());
+                }
+            }
+        }
         // Before anybody is answered: who reads after writing must not meet an older campaign.
         self.cache.put(changed_campaigns(&verdicts)).await;
         Ok(verdicts)
@@ -368,23 +373,24 @@ fn not_denying(error: PortError) -> PortError {
 }
 
 /// Those of which somebody may have kept an older one; of a new campaign there is none.
-fn changed_campaigns(verdicts: &[Verdict]) -> Vec<Arc<Campaign>> {
+fn changed_campaigns(verdicts: &[Decided]) -> Vec<Arc<Campaign>> {
     let changed = verdicts.iter().filter_map(|verdict| match verdict {
-        Verdict::Decided { outcome: Outcome::Applied { .. }, campaign } => campaign.clone(),
-        Verdict::Decided { .. } | Verdict::Remembered(_) | Verdict::KeyReused | Verdict::Poison(_) => None,
+        Ok(Verdict::Decided { outcome: Outcome::Applied { .. }, campaign }) => campaign.clone(),
+        Ok(Verdict::Decided { .. } | Verdict::Remembered(_)) | Err(_) => None,
     });
     changed.filter(|campaign| campaign.version > FIRST_VERSION).collect()
 }
 
 /// An outcome as metrics have it.
-fn outcome_of(verdict: &Verdict) -> &'static str {
+fn outcome_of(verdict: &Decided) -> &'static str {
     match verdict {
-        Verdict::Decided { outcome: Outcome::Applied { .. }, .. } => "applied",
-        Verdict::Decided { outcome: Outcome::Unchanged { .. }, .. } => "unchanged",
-        Verdict::Decided { outcome: Outcome::Rejected { .. }, .. } => "rejected",
-        Verdict::Remembered(_) => "duplicate",
-        Verdict::KeyReused => "key_reused",
-        Verdict::Poison(_) => "failed",
+        Ok(Verdict::Decided { outcome: Outcome::Applied { .. }, .. }) => "applied",
+        Ok(Verdict::Decided { outcome: Outcome::Unchanged { .. }, .. }) => "unchanged",
+        Ok(Verdict::Decided { outcome: Outcome::Rejected { .. }, .. }) => "rejected",
+        Ok(Verdict::Remembered(_)) => "duplicate",
+        Err(SubmitError::KeyReused) => "key_reused",
+        Err(SubmitError::Store(_)) => "busy",
+        Err(SubmitError::Poison(_) | SubmitError::Overloaded | SubmitError::Stopping) => "failed",
     }
 }
 

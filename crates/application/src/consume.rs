@@ -6,7 +6,8 @@
 //! still does with what it had is met by the inbox.
 //!
 //! An event about a campaign that is not known yet waits for its create (behind it, later events about the same campaign
-//! wait too, so that the last word stays the last); after the retry window it is a dead letter.
+//! wait too, so that the last word stays the last); after the retry window it is a dead letter. Events about a campaign that
+//! somebody else holds wait there, too, for as long as it takes, and those about others go on.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -88,6 +89,8 @@ enum Fate {
     Unknown,
     /// It will never work: a dead letter.
     Dead { code: &'static str, error: String },
+    /// Somebody else holds its campaign.
+    Busy,
     /// It was not handled at all, through no fault of its own.
     Again,
 }
@@ -218,6 +221,7 @@ impl Consumer {
                 }
             }
         }
+        let mut no_room = false;
         let mut ready = room.admit(readable, now);
         while !ready.is_empty() {
             let requests = ready.iter().map(|a| request_of(&a.event)).collect();
@@ -238,6 +242,7 @@ impl Consumer {
                         dead.push(letters::of_entry(&arrival.delivery, code, &error, now, self.parts.ids.next()));
                         done.push(arrival.delivery.id);
                     }
+                    Fate::Busy => no_room |= room.wait_for_holder(arrival, now).is_some(),
                     Fate::Again => again.push(arrival),
                 }
             }
@@ -256,6 +261,10 @@ impl Consumer {
             failpoints::pass(Point::ConsumerBeforeAcknowledge);
             self.parts.inbound.acknowledge(term, &done).await?;
             failpoints::pass(Point::ConsumerAcknowledged);
+        }
+        if no_room {
+            let why = "too many events are about campaigns that somebody else holds";
+            return Err(PortError::Unavailable { what: "the store", source: why.into() });
         }
         Ok(())
     }
@@ -282,6 +291,7 @@ fn fate(answer: Result<Outcome, SubmitError>) -> Fate {
         Ok(_) => Fate::Done,
         Err(error @ SubmitError::KeyReused) => Fate::Dead { code: "key_reused", error: error.to_string() },
         Err(SubmitError::Poison(error)) => Fate::Dead { code: "processing_failed", error },
+        Err(SubmitError::Store(error)) if matches!(*error, PortError::Contended { .. }) => Fate::Busy,
         Err(SubmitError::Overloaded | SubmitError::Stopping | SubmitError::Store(_)) => Fate::Again,
     }
 }

@@ -1,4 +1,5 @@
-//! Events that came before their campaign: each waits for it, in order, for a limited time.
+//! Events that came before their campaign: each waits for it, in order, for a limited time. And events whose campaign somebody
+//! else holds, for as long as that lasts.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::time::Duration;
@@ -7,8 +8,10 @@ use chrono::TimeDelta;
 use domain::{CampaignKey, Command, Timestamp};
 use ports::inbound::{Delivery, EntryId, InboundEvent};
 
-/// The longest time between two tries.
+/// The longest time between two tries, where the campaign is not known.
 const LONGEST_PAUSE: TimeDelta = TimeDelta::seconds(5);
+/// The same where somebody holds it, which ends at any time.
+const LONGEST_PAUSE_FOR_HOLDER: TimeDelta = TimeDelta::seconds(1);
 
 /// An event that came.
 pub(crate) struct Arrival {
@@ -110,14 +113,23 @@ impl WaitingRoom {
         ready
     }
 
-    /// Lets an arrival wait (again). Gives back one for which it is too late.
+    /// Lets an arrival wait (again) for its campaign to become known. Gives back one for which it is too late, or no room.
     pub(crate) fn wait(&mut self, arrival: Arrival, now: Timestamp) -> Option<Arrival> {
-        if now - arrival.since >= self.window || self.inside.len() >= self.places {
+        let deadline = arrival.since + self.window;
+        if now >= deadline { Some(arrival) } else { self.seat(arrival, now, LONGEST_PAUSE, deadline) }
+    }
+
+    /// Lets an arrival wait (again) until nobody holds its campaign. Gives back one for which there is no room.
+    pub(crate) fn wait_for_holder(&mut self, arrival: Arrival, now: Timestamp) -> Option<Arrival> {
+        self.seat(arrival, now, LONGEST_PAUSE_FOR_HOLDER, Timestamp::MAX_UTC)
+    }
+
+    fn seat(&mut self, arrival: Arrival, now: Timestamp, longest: TimeDelta, deadline: Timestamp) -> Option<Arrival> {
+        if self.inside.len() >= self.places {
             return Some(arrival);
         }
         let key = &arrival.event.key;
-        let pause = self.pauses.get(key).map_or(TimeDelta::milliseconds(250), |p| (*p * 2).min(LONGEST_PAUSE));
-        let deadline = arrival.since + self.window;
+        let pause = self.pauses.get(key).map_or(TimeDelta::milliseconds(250), |p| (*p * 2).min(longest));
         let bench = self.benches.entry(key.clone()).or_insert_with(|| Bench {
             arrivals: VecDeque::new(),
             next_try: (now + pause).min(deadline),
@@ -225,6 +237,28 @@ mod tests {
             tries += 1;
         }
         assert!((10..30).contains(&tries), "{tries} tries in a minute");
+    }
+
+    #[test]
+    fn who_waits_for_a_holder_is_called_up_each_second_for_as_long_as_it_takes_and_keeps_its_place() {
+        let mut room = room();
+        let mut waiting = room.admit(vec![arrival("u1", "a", false, at(0))], at(0));
+        let mut now = at(0);
+        for _ in 0..1_000 {
+            for arrival in waiting {
+                assert!(room.wait_for_holder(arrival, now).is_none());
+            }
+            let next = room.next_try().expect("somebody waits");
+            assert!(now < next && next - now <= TimeDelta::seconds(1));
+            now = next;
+            waiting = room.admit(Vec::new(), now);
+        }
+        assert!(now > at(900) && names(&waiting) == ["u1"]);
+        for arrival in waiting {
+            assert!(room.wait_for_holder(arrival, now).is_none());
+        }
+        assert!(room.admit(vec![arrival("u2", "a", false, now)], now).is_empty());
+        assert_eq!(names(&room.admit(Vec::new(), now + TimeDelta::seconds(1))), ["u1", "u2"]);
     }
 
     #[test]

@@ -315,6 +315,82 @@ async fn a_campaign_that_cannot_be_read_fails_alone() {
     assert_eq!(answers.1.expect("answered").outcome, Outcome::Applied { version: 2 });
 }
 
+/// What a decision sees while somebody else holds `busy`, and `free` is there.
+fn view_without(scope: &Scope, busy: &str, free: &str) -> View {
+    let mut view = view_of(scope, &[free]);
+    view.busy.insert(key(busy));
+    view
+}
+
+#[tokio::test]
+async fn a_campaign_that_somebody_else_holds_fails_alone_and_leaves_no_trace() {
+    let mut store = MockStore::new();
+    store.expect_transact().returning(|scope, decision| {
+        let changes = decision.decide(&view_without(&scope, "held", "free"));
+        assert_eq!((changes.campaigns.len(), changes.inbox.len()), (1, 1));
+        Ok(receipt())
+    });
+    let (commands, worker) = service(store, 10);
+    let answers = tokio::join!(
+        commands.submit(request("held", "1", cancel())),
+        commands.submit(request("free", "2", cancel())),
+        {
+            let stop = CancellationToken::new();
+            stop.cancel();
+            worker.run(stop)
+        }
+    );
+    let Err(SubmitError::Store(error)) = answers.0 else { panic!("somebody holds it") };
+    assert!(error.may_retry() && error.written() == Written::No, "{error}");
+    assert_eq!(answers.1.expect("answered").outcome, Outcome::Applied { version: 2 });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_that_may_have_happened_is_not_denied_because_its_campaign_is_held_at_a_later_try() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&calls);
+    let mut store = MockStore::new();
+    store.expect_transact().returning(move |scope, decision| {
+        if counted.fetch_add(1, Ordering::SeqCst) == 0 {
+            return Err(PortError::Unknown { what: "the store", source: "connection lost".into() });
+        }
+        decision.decide(&view_without(&scope, "a", "b"));
+        Ok(receipt())
+    });
+    let (commands, worker) = service(store, 100);
+    let (answer, ()) = tokio::join!(commands.submit(request("a", "1", cancel())), async {
+        let stop = CancellationToken::new();
+        stop.cancel();
+        worker.run(stop).await;
+    });
+    let Err(SubmitError::Store(error)) = answer else { panic!("nobody knows") };
+    assert_eq!(error.written(), Written::Unknown, "{error}");
+}
+
+#[tokio::test]
+async fn behind_a_command_whose_campaign_is_held_no_later_batch_goes_ahead() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&calls);
+    let mut store = MockStore::new();
+    store.expect_transact().returning(move |scope, decision| {
+        // The first one of the batch, and not the last one.
+        let busy = if counted.fetch_add(1, Ordering::SeqCst) == 0 { "held" } else { "nobody" };
+        decision.decide(&view_without(&scope, busy, "free"));
+        Ok(receipt())
+    });
+    let (commands, worker) = service(store, 1_000);
+    let campaign = |n: usize| if n.is_multiple_of(100) { "held" } else { "free" };
+    let requests = (0..150).map(|n| request(campaign(n), &n.to_string(), cancel())).collect();
+    let stop = CancellationToken::new();
+    let answers = tokio::select! {
+        answers = commands.submit_all(requests) => answers,
+        () = worker.run(stop) => panic!("nobody stops it"),
+    };
+    let failed: Vec<usize> = (0..150).filter(|n| matches!(answers[*n], Err(SubmitError::Store(_)))).collect();
+    assert_eq!(failed, [vec![0], (100..150).collect()].concat());
+    assert_eq!(calls.load(Ordering::SeqCst), 1);
+}
+
 #[tokio::test]
 async fn when_the_store_fails_nothing_later_goes_ahead_of_what_failed() {
     let calls = Arc::new(AtomicUsize::new(0));

@@ -157,6 +157,7 @@ pub async fn look(store: &Arc<dyn Store>, scope: Scope) -> View {
             now: view.now,
             campaigns: view.campaigns.clone(),
             unreadable: view.unreadable.clone(),
+            busy: view.busy.clone(),
             inbox: view.inbox.clone(),
             due: view.due.clone(),
         };

@@ -80,6 +80,7 @@ macro_rules! store_contract {
                 reminders_are_told_apart_by_name,
                 an_unreadable_campaign_does_not_stop_the_others,
                 an_unreadable_campaign_does_not_stop_due_timers,
+                a_campaign_is_shown_or_reported_whoever_else_is_at_work_on_it,
             }
             store_timers {
                 due_timers_come_earliest_first_with_their_campaigns,

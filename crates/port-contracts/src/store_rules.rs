@@ -221,3 +221,19 @@ pub async fn an_unreadable_campaign_does_not_stop_due_timers(h: &mut impl StoreH
     assert!(view.campaigns.contains_key(&key("whole")));
     assert_eq!(view.due.len(), 2, "both timers are due: {:?}", view.due);
 }
+
+/// S11: a campaign that exists never is as if it did not.
+pub async fn a_campaign_is_shown_or_reported_whoever_else_is_at_work_on_it(h: &mut impl StoreHarness) {
+    let store = h.store();
+    create(&store, &key("wanted"), definition(now(&store).await)).await;
+    let mut others = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let store = store.clone();
+        others.spawn(async move { look(&store, campaigns(&[key("wanted")])).await });
+    }
+    while let Some(view) = others.join_next().await {
+        let view = view.expect("no look fails");
+        assert_eq!(view.campaigns.len() + view.busy.len(), 1, "{view:?}");
+    }
+    assert!(look(&store, campaigns(&[key("wanted")])).await.busy.is_empty(), "nobody is at work any more");
+}

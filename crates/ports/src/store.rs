@@ -14,8 +14,10 @@
 //! * **S8** At most one pending timer per campaign and kind (CUSTOM: per name); a second one is refused.
 //! * **S9** A stored campaign that cannot be read is reported in `View::unreadable`; the rest of the batch goes on.
 //! * **S10** When the caller stops waiting, the commit still happens as a whole or not at all.
+//! * **S11** A campaign that somebody else holds for longer than the store waits is reported in `View::busy` and not shown; the
+//!   rest of the batch goes on.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -65,6 +67,8 @@ pub struct View {
     pub campaigns: HashMap<CampaignKey, Campaign>,
     /// The campaigns of the scope that exist and cannot be read, with the reason.
     pub unreadable: HashMap<CampaignKey, String>,
+    /// The campaigns of the scope that somebody else holds: nothing can be decided about them now.
+    pub busy: HashSet<CampaignKey>,
     /// What the inbox knows.
     pub inbox: HashMap<CommandKey, InboxEntry>,
     /// The due timers, earliest first.

@@ -11,7 +11,7 @@ pub enum Fault {
     CommitLost,
     /// A commit whose answer is lost is done later, perhaps after it was tried again.
     CommitLate,
-    /// A transaction loses against another one.
+    /// A transaction loses against another one, or does without the campaigns that another one holds.
     StoreContended,
     /// A transaction takes long, and holds its campaigns for so long.
     StoreSlow,

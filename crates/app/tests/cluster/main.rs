@@ -9,6 +9,7 @@ mod bad_servers;
 mod fleet;
 mod frozen;
 mod guide;
+mod held_rows;
 mod instances;
 mod lives;
 mod repairs;

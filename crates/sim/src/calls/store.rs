@@ -30,6 +30,8 @@ const LOCK_LIMIT: Duration = Duration::from_millis(500);
 struct Hold {
     world: Arc<World>,
     keys: BTreeSet<CampaignKey>,
+    /// Campaigns of the scope that others hold, and that are done without.
+    busy: BTreeSet<CampaignKey>,
 }
 
 impl Drop for Hold {
@@ -53,7 +55,7 @@ impl From<PortError> for Ended {
 
 impl Node {
     async fn attempt(&self, scope: &Scope, decision: &dyn Decision) -> Result<Receipt, Ended> {
-        let hold = self.hold(scope).await?;
+        let hold = self.hold(scope).await;
         let view = self.look(scope, &hold);
         let due = view.due.len();
         let mut changes = decision.decide(&view);
@@ -68,9 +70,11 @@ impl Node {
         answer
     }
 
-    /// Holds what the scope names: waits for campaigns, and leaves due timers to whoever holds theirs.
-    async fn hold(&self, scope: &Scope) -> Result<Hold, PortError> {
+    /// Holds what the scope names: waits for campaigns, but not for ever, and leaves due timers to whoever holds theirs.
+    async fn hold(&self, scope: &Scope) -> Hold {
         let limit = Instant::now() + LOCK_LIMIT;
+        // Who waited for a campaign in vain passes it by the next time.
+        let mut passes = self.strikes(Fault::StoreContended);
         loop {
             let released = self.world.released.notified();
             {
@@ -91,13 +95,13 @@ impl Node {
                         db.timers.forget(id);
                     }
                 }
+                let (busy, keys) =
+                    if passes { keys.into_iter().partition(|key| db.is_held(key)) } else { (BTreeSet::new(), keys) };
                 if db.hold(&keys) {
-                    return Ok(Hold { world: Arc::clone(&self.world), keys });
+                    return Hold { world: Arc::clone(&self.world), keys, busy };
                 }
             }
-            if tokio::time::timeout_at(limit, released).await.is_err() {
-                return Err(unavailable(STORE));
-            }
+            passes = tokio::time::timeout_at(limit, released).await.is_err();
         }
     }
 
@@ -117,7 +121,8 @@ impl Node {
         let db = &self.world.state().db;
         match scope {
             Scope::Campaigns { keys, commands } => {
-                let mut view = db.look(now, keys, commands);
+                let mut view = db.look(now, keys.iter().filter(|key| !hold.busy.contains(*key)), commands);
+                view.busy.extend(hold.busy.iter().cloned());
                 if self.world.has(Sabotage::NoInboxCheck) {
                     view.inbox.clear();
                 }
