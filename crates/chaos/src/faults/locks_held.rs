@@ -10,9 +10,9 @@ use crate::interrupt::{pause, wait};
 use crate::scene::Scene;
 
 /// Commands are committed in batches, one after the other: the first one about the locked campaign makes the others of its batch
-/// wait, and those of the next. A batch waits for up to two locks, the row's queue and the row, each for `lock_timeout` (500 ms); a
-/// call waits for the batch before its own, and its own. After that the campaign is passed by.
-const WAITS: Duration = Duration::from_secs(2);
+/// wait, and those of the next. A batch waits for up to two locks, the row's queue and the row, each for `lock_timeout` (500 ms).
+/// After that the campaign is passed by, so that few calls of a run have waited.
+const WAITS: Duration = Duration::from_secs(1);
 
 pub(super) const OF_A_CAMPAIGN: Fault = Fault {
     number: 24,
