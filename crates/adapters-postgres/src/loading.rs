@@ -124,7 +124,7 @@ pub(crate) async fn hold(
     commands: &[CommandKey],
 ) -> Result<Clock, Failure> {
     let connection = &unit.connection;
-    // Sent in this order, in one round trip. Nobody is waited for once something was passed by.
+    // Sent in this order, in one round trip: who is waited for comes first.
     let (begun, held, free, existing, known, now) = futures_util::join!(
         unit.begin(),
         hold_campaigns(connection, waits),
@@ -166,11 +166,8 @@ async fn hold_campaigns(mut on: &AsyncPgConnection, keys: &[&CampaignKey]) -> di
     if keys.is_empty() {
         return Ok(Vec::new());
     }
-    let hold = HoldCampaigns {
-        tenants: keys.iter().map(|key| key.tenant.as_str()).collect(),
-        ids: keys.iter().map(|key| key.id.as_str()).collect(),
-    };
-    hold.load(&mut on).await
+    let (tenants, ids) = names(keys);
+    HoldCampaigns { tenants, ids }.load(&mut on).await
 }
 
 async fn hold_free_campaigns(
@@ -180,22 +177,21 @@ async fn hold_free_campaigns(
     if keys.is_empty() {
         return Ok(Vec::new());
     }
-    let hold = HoldFreeCampaigns {
-        tenants: keys.iter().map(|key| key.tenant.as_str()).collect(),
-        ids: keys.iter().map(|key| key.id.as_str()).collect(),
-    };
-    hold.load(&mut on).await
+    let (tenants, ids) = names(keys);
+    HoldFreeCampaigns { tenants, ids }.load(&mut on).await
 }
 
 async fn existing(mut on: &AsyncPgConnection, keys: &[&CampaignKey]) -> diesel::QueryResult<Vec<(String, String)>> {
     if keys.is_empty() {
         return Ok(Vec::new());
     }
-    let existing = Existing {
-        tenants: keys.iter().map(|key| key.tenant.as_str()).collect(),
-        ids: keys.iter().map(|key| key.id.as_str()).collect(),
-    };
-    existing.load(&mut on).await
+    let (tenants, ids) = names(keys);
+    Existing { tenants, ids }.load(&mut on).await
+}
+
+/// Tenants and ids.
+fn names<'k>(keys: &[&'k CampaignKey]) -> (Vec<&'k str>, Vec<&'k str>) {
+    keys.iter().map(|key| (key.tenant.as_str(), key.id.as_str())).unzip()
 }
 
 /// What ended the wait for campaigns. diesel does not tell a lock that was not free in time from other errors that go by.
